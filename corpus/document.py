@@ -1,0 +1,87 @@
+"""What a document is: its Arrow schemas and its stable id."""
+
+import hashlib
+from typing import Literal
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import pyarrow as pa
+
+ID = pa.binary(16)
+
+DOCUMENT = pa.schema(
+    [
+        pa.field("id", ID, nullable=False),
+        pa.field("parent", ID),  # the record this one was split from
+        pa.field("url", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("record", pa.string()),  # the record's key within its source
+        pa.field("declared_language", pa.string()),  # what the publisher says; not trusted
+        pa.field("title", pa.string()),
+        pa.field("text", pa.large_string(), nullable=False),
+    ]
+)
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SAFE = "!$&'()*+,;=:@/%-._~"
+
+
+def tokens_schema(dtype: Literal["uint16", "uint32"]) -> pa.Schema:
+    """Token shards: one list a document, ending in EOD, beside its id and its text's UTF-8 bytes."""
+    return pa.schema(
+        [
+            pa.field("id", ID, nullable=False),
+            pa.field("bytes", pa.int64(), nullable=False),
+            pa.field("tokens", pa.list_(pa.field("item", pa.type_for_alias(dtype), nullable=False)), nullable=False),
+        ]
+    )
+
+
+def _normal_escapes(part: str, safe: str) -> str:
+    """Percent-encoding in one spelling: what may stand bare stands bare, the rest is upper-case hex."""
+    return quote(unquote(part, errors="surrogateescape"), safe=safe.replace("%", ""), errors="surrogateescape")
+
+
+def _path(path: str) -> str:
+    # An escaped slash is not a separator: keep each segment's own escapes apart.
+    segments = [_normal_escapes(segment, _SAFE.replace("/", "")) for segment in path.split("/")]
+    out: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            if len(out) > 1:
+                out.pop()
+        elif segment != ".":
+            out.append(segment)
+    if segments[-1] in (".", ".."):
+        out.append("")
+    return "/".join(out) or "/"
+
+
+def canonical_url(url: str) -> str:
+    """The one spelling of a URL: lower-case scheme and host (IDNA), no default port, no fragment.
+
+    Query parameters keep their order: servers may read it.
+    Raises ValueError for a URL without scheme or host.
+    """
+    parts = urlsplit(url.strip())
+    if not parts.scheme or not parts.hostname:
+        raise ValueError(f"url {url!r} has no scheme or no host: give it as http://host/path")
+    scheme, host = parts.scheme.lower(), parts.hostname.rstrip(".")
+    try:
+        host = host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        host = host.lower()
+    if ":" in host:
+        host = f"[{host}]"
+    port = "" if parts.port in (None, _DEFAULT_PORTS.get(scheme)) else f":{parts.port}"
+    query = quote(parts.query, safe=_SAFE + "?")
+    return urlunsplit((scheme, host + port, _path(parts.path or "/"), query, ""))
+
+
+def key_prefix(key: str) -> bytes:
+    """The first half of an id: SHA-256 of the canonical URL, or of `source:record key`, cut to 8 bytes."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8]
+
+
+def document_id(key: str, payload: bytes) -> bytes:
+    """16 bytes: 8 of SHA-256(key), 8 of SHA-256(payload after transfer and content decoding)."""
+    return key_prefix(key) + hashlib.sha256(payload).digest()[:8]
