@@ -48,7 +48,11 @@ class SpanError(ValueError):
 
 
 def spans_from_lists(
-    rows: Sequence[int], starts: Sequence[int], stops: Sequence[int], replacements: Sequence[str], reasons: Sequence[str]
+    rows: Sequence[int],
+    starts: Sequence[int],
+    stops: Sequence[int],
+    replacements: Sequence[str],
+    reasons: Sequence[str],
 ) -> pa.RecordBatch:
     """A SPANS batch from five equally long columns."""
     columns = [rows, starts, stops, replacements, reasons]
