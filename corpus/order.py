@@ -1,0 +1,205 @@
+"""The data order of training: which tokens make up which sample, as a pure function.
+
+It depends on the documents' ids and lengths, the weights, the sequence length and the data seed, and on nothing
+else: not on shard boundaries, the number of samples asked for, the layout or the version of numpy.
+
+A component is an endless stream of tokens: epoch after epoch, each a permutation of its documents keyed by
+(source, seed, epoch). A sample is sequence_length + 1 tokens of that stream, and consecutive samples of a
+component share one token, so that every token is a target once. Samples of several components are interleaved by
+their due times (Webster's rule): the k-th sample of a component with weight w is due at (k + 1/2) / w, in exact
+integers. No count ever strays more than a few samples from its share, and position n is found without counting up
+to it. Everything is prefix-stable: a longer run begins with the shorter one.
+"""
+
+import hashlib
+import heapq
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+ORDER_VERSION = 1
+_U64 = np.uint64
+_EPOCHS_HELD = 2  # a step spans at most two epochs of a component, unless the component is tiny
+
+
+class OrderError(ValueError):
+    """The order cannot be defined: names the component or field, the value and the way out."""
+
+
+class Span(NamedTuple):
+    """Tokens [start, stop) of one document, as part of one sample."""
+
+    sample: int  # global index of the sample
+    document: bytes  # id, 16 bytes
+    start: int  # in tokens of the document, its EOD included
+    stop: int
+    source: str  # name of the component
+    epoch: int
+    row: int  # the document's row in its component
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Component:
+    """A named set of tokenized documents; `ids` of 16 bytes each (S16 or V16), `lengths` in tokens with EOD."""
+
+    name: str
+    ids: npt.NDArray[np.void] | npt.NDArray[np.bytes_]
+    lengths: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.ids.dtype.itemsize != 16 or self.ids.ndim != 1 or self.ids.shape != self.lengths.shape:
+            raise OrderError(
+                f"component {self.name!r}: ids {self.ids.dtype}{self.ids.shape} and lengths {self.lengths.shape} "
+                "do not match: give one 16-byte id and one length a document"
+            )
+        if len(self.lengths) and int(self.lengths.min()) < 1:
+            row = int(self.lengths.argmin())
+            raise OrderError(
+                f"component {self.name!r}: document {self.ids[row].tobytes().hex()} has {int(self.lengths[row])} "
+                "tokens: every document ends in EOD, so tokenize again"
+            )
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one epoch."""
+        return int(self.lengths.sum(dtype=np.int64))
+
+
+def mix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014): a bijection of 64-bit integers."""
+    x = (x ^ (x >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> _U64(27))) * _U64(0x94D049BB133111EB)
+    return x ^ (x >> _U64(31))
+
+
+def key64(*parts: str | int) -> tuple[np.uint64, np.uint64]:
+    """Two 64-bit keys from SHA-256 of the length-prefixed parts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = str(part).encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    first, second = np.frombuffer(digest.digest()[:16], ">u8")
+    return _U64(first), _U64(second)
+
+
+class _Stream:
+    """One component as an endless stream of tokens; holds the permutations of its last epochs, O(documents)."""
+
+    def __init__(self, component: Component, seed: int) -> None:
+        self.component, self.seed, self.tokens = component, seed, component.tokens
+        halves = np.ascontiguousarray(component.ids).view(">u8").reshape(-1, 2).astype(np.uint64)
+        self._by_id = np.lexsort((halves[:, 1], halves[:, 0]))  # so that ties, and shard order, never decide
+        self._high, self._low = halves[self._by_id].T
+        same = (self._high[1:] == self._high[:-1]) & (self._low[1:] == self._low[:-1])
+        if same.any():
+            row = int(self._by_id[int(same.argmax())])
+            raise OrderError(
+                f"component {component.name!r}: document {component.ids[row].tobytes().hex()} occurs twice: "
+                "name each token shard once"
+            )
+        self._epochs: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {}
+
+    def epoch(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(rows in reading order, end of each in tokens since the epoch's begin)."""
+        if epoch not in self._epochs:
+            first, second = key64("siku.order", ORDER_VERSION, self.component.name, self.seed, epoch)
+            rank = mix64(mix64(self._high ^ first) ^ self._low ^ second)
+            rows = self._by_id[np.argsort(rank, kind="stable")]
+            while len(self._epochs) >= _EPOCHS_HELD:
+                del self._epochs[min(self._epochs, key=lambda held: -abs(held - epoch))]
+            self._epochs[epoch] = rows, np.cumsum(self.component.lengths[rows], dtype=np.int64)
+        return self._epochs[epoch]
+
+    def spans(self, sample: int, begin: int, length: int) -> Iterator[Span]:
+        """The stream's tokens [begin, begin + length), by document."""
+        while length > 0:
+            epoch, offset = divmod(begin, self.tokens)
+            rows, ends = self.epoch(epoch)
+            position = int(np.searchsorted(ends, offset, side="right"))
+            while length > 0 and position < len(rows):
+                row, end = int(rows[position]), int(ends[position])
+                document = self.component.ids[row].tobytes()
+                start = offset - (end - int(self.component.lengths[row]))
+                taken = min(end - offset, length)
+                yield Span(sample, document, start, start + taken, self.component.name, epoch, row)
+                offset, begin, length, position = offset + taken, begin + taken, length - taken, position + 1
+
+
+def _integer_weights(weights: Mapping[str, float], components: Sequence[Component]) -> list[int]:
+    """Weights as exact integers in the ratio given, in the components' order; 0 leaves a component out."""
+    if not weights:
+        return [component.tokens for component in components]
+    names = [component.name for component in components]
+    if unknown := sorted(set(weights) - set(names)):
+        raise OrderError(f"mixture weight for {unknown[0]!r}, which is no component: choose among {sorted(names)}")
+    exact = []
+    for name in names:
+        weight = weights.get(name, 0)
+        if not math.isfinite(weight) or weight < 0:
+            raise OrderError(f"mixture weight of {name!r} is {weight}: give a finite number of 0 or more")
+        exact.append(Fraction(weight))
+    scale = math.lcm(*(weight.denominator for weight in exact))
+    return [int(weight * scale) for weight in exact]
+
+
+class Order:
+    """The samples of a mixture; pure, and cheap to build again.
+
+    `weights` are shares of samples by component name; empty means proportional to tokens.
+    """
+
+    def __init__(
+        self, components: Sequence[Component], weights: Mapping[str, float], sequence_length: int, seed: int
+    ) -> None:
+        ordered = sorted(components, key=lambda component: component.name)
+        if len({component.name for component in ordered}) != len(ordered):
+            raise OrderError(f"component names repeat: {[component.name for component in ordered]}")
+        if sequence_length < 1:
+            raise OrderError(f"sequence_length is {sequence_length}: give 1 or more")
+        integers = _integer_weights(weights, ordered)
+        for component, weight in zip(ordered, integers, strict=True):
+            if weight and not component.tokens:
+                raise OrderError(f"component {component.name!r} has weight but no tokens: leave it out of the mixture")
+        used = [(c, w) for c, w in zip(ordered, integers, strict=True) if w]
+        if not used:
+            raise OrderError("no component has both weight and tokens: nothing to train on")
+        self.sequence_length, self.seed = sequence_length, seed
+        self.weights: tuple[int, ...] = tuple(weight for _, weight in used)
+        self._streams = [_Stream(component, seed) for component, _ in used]
+
+    def counts(self, position: int) -> list[int]:
+        """How many of the first `position` samples each used component has (names in sorted order)."""
+        # Up to the due time (position - K) / W at most position - K/2 samples are due: start there, walk the rest.
+        total, kinds = sum(self.weights), len(self.weights)
+        base = max(position - kinds, 0)
+        counts = [(2 * base * weight + total) // (2 * total) for weight in self.weights]
+        for index, _ in self._walk(counts, position - sum(counts)):
+            counts[index] += 1
+        return counts
+
+    def _walk(self, counts: Sequence[int], steps: int) -> Iterator[tuple[int, int]]:
+        """The next `steps` samples after `counts`, as (component, its own sample index)."""
+        # Due times (2k + 1) / 2w as integers over a common denominator; ties go to the first name.
+        common = math.lcm(*self.weights)
+        unit = [common // weight for weight in self.weights]
+        heap = [((2 * count + 1) * unit[index], index, count) for index, count in enumerate(counts)]
+        heapq.heapify(heap)
+        for _ in range(steps):
+            due, index, count = heap[0]
+            heapq.heapreplace(heap, (due + 2 * unit[index], index, count + 1))
+            yield index, count
+
+    def spans(self, first: int, last: int) -> list[Span]:
+        """The spans of samples [first, last), in reading order."""
+        if not 0 <= first <= last:
+            raise OrderError(f"samples [{first}, {last}) are no range: give 0 <= first <= last")
+        length = self.sequence_length
+        spans: list[Span] = []
+        for sample, (index, own) in enumerate(self._walk(self.counts(first), last - first), start=first):
+            spans.extend(self._streams[index].spans(sample, own * length, length + 1))
+        return spans

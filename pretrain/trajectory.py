@@ -1,0 +1,88 @@
+"""The folder of a training run: who may write it, what it holds, how far it got. No torch here."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pretrain.job import TrainJob
+
+_STEP = re.compile(r"step-(\d+)")
+WHAT_FIELDS = ("model", "train", "precision", "mixture", "vocabulary", "eod", "tokens_digest")
+
+
+class TrajectoryError(RuntimeError):
+    """A folder that belongs to another run: names the fields that differ."""
+
+
+def steps(directory: Path) -> dict[int, Path]:
+    """The complete checkpoints by step, ascending."""
+    found = {int(m[1]): path for path in directory.glob("step-*") if (m := _STEP.fullmatch(path.name))}
+    return dict(sorted(found.items()))
+
+
+def remove_unfinished(directory: Path) -> list[Path]:
+    """Remove what killed writers left; returns it."""
+    left = sorted(directory.glob("step-*.tmp*"))
+    for path in left:
+        shutil.rmtree(path)
+    return left
+
+
+def prune(directory: Path, keep: int, protected: set[int]) -> None:
+    """Remove all but the newest `keep` checkpoints and the protected steps."""
+    for step, path in list(steps(directory).items())[:-keep]:
+        if step not in protected:
+            doomed = path.with_name(f"{path.name}.tmp-removed")
+            path.rename(doomed)  # a kill in between leaves an unfinished folder, never a torn checkpoint
+            shutil.rmtree(doomed)
+
+
+@contextmanager
+def ownership(directory: Path) -> Iterator[None]:
+    """Hold the folder; waits for a trainer that is still there, and the kernel frees it when its owner dies."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _flat(prefix: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
+    else:
+        yield prefix, value
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    left, right = dict(_flat("", old)), dict(_flat("", new))
+    names = sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
+    return [f"{name}: {left.get(name)!r} there, {right.get(name)!r} here" for name in names]
+
+
+def record_what(job: TrainJob) -> None:
+    """Write down what is trained here, once; raise TrajectoryError when the folder holds something else."""
+    path = Path(job.directory) / "trajectory.json"
+    whole = TypeAdapter(TrainJob).dump_python(job, mode="json")
+    new = {"digest": job.digest, **{name: whole[name] for name in WHAT_FIELDS}}
+    if not path.exists():
+        temporary = path.with_suffix(f".tmp-{os.getpid()}")
+        temporary.write_text(json.dumps(new, indent=1, sort_keys=True), encoding="utf-8")
+        temporary.rename(path)
+        return
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrajectoryError(f"{path} is damaged ({error}): remove {job.directory} to train again") from error
+    if differing := _differences(old, new):
+        raise TrajectoryError(
+            f"{job.directory} holds another run ({'; '.join(differing)}): give this one a folder of its own"
+        )
