@@ -1,6 +1,7 @@
 """What a document is: its Arrow schemas and its stable id."""
 
 import hashlib
+import re
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -85,3 +86,35 @@ def key_prefix(key: str) -> bytes:
 def document_id(key: str, payload: bytes) -> bytes:
     """16 bytes: 8 of SHA-256(key), 8 of SHA-256(payload after transfer and content decoding)."""
     return key_prefix(key) + hashlib.sha256(payload).digest()[:8]
+
+
+# Two- and three-letter language tags as they stand in paths: zh, zh-CN, zh_Hant, pt-br, eng.
+_LANGUAGE = re.compile(r"(?i)^[a-z]{2,3}([-_](hans|hant|[a-z]{2}|[0-9]{3}))?$")
+_LANGUAGE_CODES = frozenset(
+    "aa ab af am ar as az ba be bg bn bo br bs ca cs cy da de dz el en eo es et eu fa fi fo fr fy ga gd gl gu he hi hr "
+    "hu hy id is it ja jv ka kk km kn ko ku ky la lb lo lt lv mg mi mk ml mn mr ms mt my nb ne nl nn no oc or pa pl ps "
+    "pt ro ru sa sd si sk sl sq sr su sv sw ta te tg th tk tl tr tt ug uk ur uz vi wo xh yi yo za zh zu "
+    "chs cht eng zho chi deu fra jpn kor rus spa".split()
+)
+
+
+def _is_language(segment: str) -> bool:
+    return bool(_LANGUAGE.match(segment)) and re.split("[-_]", segment)[0].lower() in _LANGUAGE_CODES
+
+
+def translation_key(url: str) -> str:
+    """A URL without its language: pages that translate each other share it.
+
+    Drops a language segment of the path (`/zh-CN/a` and `/en-US/a`), a language part of the file name
+    (`a.zh-cn.html`), and a language label of the host (`zh.example.org`).
+    """
+    parts = urlsplit(url)
+    labels = (parts.hostname or "").split(".")
+    host = ".".join(labels[1:] if len(labels) > 2 and _is_language(labels[0]) else labels)
+    segments = [segment for segment in parts.path.split("/")[:-1] if not _is_language(segment)]
+    name = parts.path.rsplit("/", 1)[-1].split(".")
+    if len(name) > 2:
+        name = [name[0], *(part for part in name[1:-1] if not _is_language(part)), name[-1]]
+    elif len(name) == 1 and _is_language(name[0]):
+        name = [""]
+    return urlunsplit(("", host, "/".join([*segments, ".".join(name)]), parts.query, ""))

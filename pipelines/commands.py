@@ -1,0 +1,162 @@
+"""What each verb does, from overrides to exit status. The rim: prints and reads the clock."""
+
+import argparse
+import dataclasses
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from conf.load import ConfigError, load
+from pipelines.checksum import Checksums
+from pipelines.identity import encode
+from pipelines.plan import earlier_runs, free_bytes, make_plan, why_new
+from pipelines.recipe import RecipeError
+from pipelines.run import run_name, run_plan, run_record
+from pipelines.store import StoreError, write_durably
+
+PACKAGES = ("corpus", "pipelines", "kernels", "pretrain", "conf")
+
+
+class StrangerError(ImportError):
+    """Another distribution's package stands where one of ours is meant."""
+
+
+def refuse_strangers() -> None:
+    """Raise SystemExit if `kernels`, `conf` or another of our packages comes from elsewhere, naming the path."""
+    home = Path(__file__).resolve().parent.parent
+    for name in PACKAGES:
+        try:
+            found = Path(str(importlib.import_module(name).__file__)).resolve()
+        except ImportError as error:
+            raise SystemExit(
+                f"siku: package {name} cannot be imported from {home} ({error}): install siku again"
+            ) from error
+        if found.parent != home / name:
+            raise SystemExit(
+                f"siku: package {name!r} comes from {found}, not from {home / name}: another distribution owns that "
+                "name; uninstall it, or start siku where it is not on sys.path"
+            )
+
+
+def say(line: str) -> None:
+    """A line of progress."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def out(line: str) -> None:
+    """A line of result."""
+    print(line, flush=True)  # noqa: T201
+
+
+def report_failure(error: Exception) -> int:
+    """One sentence for what a user can mend; otherwise the first failing worker's own traceback."""
+    trace = getattr(error, "trace", None)
+    if trace:
+        say(trace.rstrip())
+    elif not isinstance(error, ConfigError | RecipeError | StoreError | ValueError | OSError | RuntimeError):
+        traceback.print_exception(error)
+    say(f"siku: {error}")
+    return 2 if isinstance(error, ConfigError | RecipeError) else 1
+
+
+def run(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Make whatever is missing; end with a report and the bits per byte."""
+    if options.multirun:
+        from pipelines.multirun import multirun
+
+        return multirun(overrides, say, out)
+    from pipelines.report import finish
+
+    started = time.monotonic()
+    config = load(overrides)
+    session = run_plan(config, say)
+    root = session.plan.store.root
+    folder = root / "runs" / run_name(session)
+    encoded = encode(dataclasses.asdict(config), Checksums(root / "checksums"), "config")
+    record = run_record(session, ["siku", "run", *overrides], encoded)
+    fresh = [outcome for outcome in session.outcomes.values() if not outcome.reused]
+    changed = bool(fresh) or not (folder / "run.json").exists()
+    if changed:
+        folder.mkdir(parents=True, exist_ok=True)
+        finish(session, folder, record, time.monotonic() - started)
+        write_durably(folder / "run.json", json.dumps(record, indent=1, sort_keys=True))
+    else:
+        os.utime(folder / "run.json")
+        say(f"nothing to do: all {len(session.outcomes)} stages are reused, in {time.monotonic() - started:.1f} s")
+    out(str(folder))
+    return 0
+
+
+def plan(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Print what a run would do."""
+    config = load(overrides)
+    made = make_plan(config)
+    earlier = earlier_runs(made.store.root)
+    expected = 0
+    for stage in made.stages():
+        found = made.found(stage)
+        status = "reused" if found else f"new: {why_new(stage, earlier)}"
+        out(f"{stage.name:<22} {stage.digest[:12]}  {status}")
+        if found is None:
+            expected += sum(a.files[n].bytes for s in stage.inputs.values() if (a := made.found(s)) for n in a.files)
+    if made.graph is None:
+        out("what follows the crawl is known once its snapshot is sealed")
+    free = free_bytes(made.store.root)
+    out(f"to be written: about {expected / 1e6:.1f} MB (the size of the new stages' inputs); free: {free / 1e6:.0f} MB")
+    return 0
+
+
+def config(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Print the keys of the configuration."""
+    from pipelines.show import show_config
+
+    return show_config(options.path, options.search, overrides, out)
+
+
+def explain(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Say why a document, a step or a rule did what it did."""
+    from pipelines import explain as module
+    from pipelines.history import open_run
+
+    history = open_run(Path(load(overrides).site.store), options.run)
+    if options.doc is not None:
+        return module.explain_document(history, options.doc, out, raw=options.raw)
+    if options.step is not None:
+        return module.explain_step(history, options.step, out, raw=options.raw)
+    return module.explain_rule(history, options.rule, out, raw=options.raw)
+
+
+def export(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Write documents, verdicts or tokens in another format."""
+    from pipelines.export import export as write
+    from pipelines.history import open_run
+
+    history = open_run(Path(load(overrides).site.store), options.run)
+    write(history, options.what, options.format, Path(options.to), out, raw=options.raw)
+    return 0
+
+
+def ls(options: argparse.Namespace, overrides: list[str]) -> int:
+    """List runs."""
+    from pipelines.show import list_runs
+
+    return list_runs(Path(load(overrides).site.store), out)
+
+
+def gc(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Show, and with --yes remove, what no run reaches."""
+    from pipelines.show import collect_garbage
+
+    return collect_garbage(Path(load(overrides).site.store), out, remove=options.yes)
+
+
+def completion(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Print a shell completion script."""
+    from pipelines.completion import script
+
+    out(script(options.shell))
+    return 0

@@ -1,0 +1,115 @@
+"""Make what is missing: take the lease, run the phases, seal."""
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.verdict import Tally
+from pipelines.identity import Json
+from pipelines.lease import Lease, try_acquire
+from pipelines.progress import Progress
+from pipelines.runner import Workers, run_phase
+from pipelines.stage import Context, Job, Program, Stage
+from pipelines.store import Artifact, seal
+
+Say = Callable[[str], None]
+POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of all results."""
+
+    root: Path
+
+    def directory(self, stage: Stage) -> Path:
+        """`<root>/<kind>/<digest>`."""
+        return self.root / stage.kind / stage.digest
+
+    def find(self, stage: Stage) -> Artifact | None:
+        """The finished result of a stage. Raises StoreError if its manifest does not match its files."""
+        return load(stage.kind, stage.digest, self.directory(stage))
+
+
+def load(kind: str, digest: str, directory: Path) -> Artifact | None:
+    """A finished result in a folder, or None."""
+    return Artifact.load(kind, digest, directory) if (directory / "manifest.json").exists() else None
+
+
+@contextmanager
+def owned(directory: Path, done: Callable[[], bool], say: Say) -> Iterator[bool]:
+    """Hold the lease of a folder; yields False without it if someone else finishes the work first."""
+    directory.mkdir(parents=True, exist_ok=True)
+    told = False
+    while True:
+        if done():
+            yield False
+            return
+        held = try_acquire(directory, say)
+        if isinstance(held, Lease):
+            break
+        if not told:
+            say(f"waiting for {directory.parent.name}/{directory.name}, which {held} is making")
+            told = True
+        time.sleep(POLL_S)
+    try:
+        yield not done()
+    finally:
+        held.release()
+
+
+def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers, say: Say) -> None:
+    """Make the stages of one job, all of one kind; several only where one pass makes them (measures)."""
+    started = time.time()
+    with ExitStack() as leases:
+        mine: list[tuple[Stage, Context]] = []
+        for stage, context in sorted(zip(stages, contexts, strict=True), key=lambda pair: pair[0].digest):
+            done = (context.directory / "manifest.json").exists
+            if leases.enter_context(owned(context.directory, done, say)):
+                mine.append((stage, context))
+        if not mine:
+            return
+        job = tuple(context for _, context in mine)
+        for step in program.steps:
+            phase = step(job)
+            with Progress(f"{job[0].name} {phase.name}", job, phase):
+                if program.beam:
+                    run_phase(job, phase, workers)
+                else:
+                    for item in phase.items:
+                        phase.function(job, item)
+        for stage, context in mine:
+            _seal(program, stage, context, started)
+
+
+def _seal(program: Program, stage: Stage, context: Context, started: float) -> None:
+    sealed = program.seal(context)
+    commits, outputs = {}, {}
+    for step in program.steps:
+        phase = step((context,))
+        found = {f"{phase.name}/{name}": commit for name, commit in context.commits(phase.name).items()}
+        commits |= found
+        outputs |= {} if phase.scratch else found
+    record: dict[str, Json] = {
+        "host": socket.gethostname(),
+        "started": started,
+        "seconds": time.time() - started,
+        "bytes_read": sum(input_bytes(context).values()),
+        "python": sys.version.split()[0],
+    }
+    seal(context.directory, stage.identity, outputs, sealed.figures, sealed.tally, record)
+
+
+def input_bytes(context: Context) -> dict[str, int]:
+    """Bytes on disk of each input: what the stage's rate is reckoned by."""
+    return {role: sum(entry.bytes for entry in artifact.files.values()) for role, artifact in context.inputs.items()}
+
+
+def external(kind: str, digest: str, directory: Path, figures: Mapping[str, Any]) -> Artifact:
+    """Input that Siku did not make, such as the user's own files, as an artefact without files."""
+    return Artifact(kind, digest, directory, {}, Tally(), dict(figures), digest)

@@ -1,0 +1,24 @@
+"""The one DoFn: do an item, commit it, say its name."""
+
+from collections.abc import Iterator
+
+import apache_beam as beam
+
+from pipelines.runner import note_failure
+from pipelines.stage import Item, ItemFunction, Job
+
+
+class ItemFn(beam.DoFn):  # type: ignore[misc]
+    """Calls `function(job, item)`; the item commits its own output, so nothing bulky crosses the engine."""
+
+    def __init__(self, function: ItemFunction, job: Job) -> None:
+        self._function, self._job = function, job
+
+    def process(self, element: Item) -> Iterator[str]:
+        """Do one item. A failure is written down before it is raised into the engine."""
+        try:
+            self._function(self._job, element)
+        except Exception as error:
+            note_failure(self._job, element, error)
+            raise
+        yield element.name

@@ -1,0 +1,105 @@
+"""Run one phase as a Beam ParDo. The only module that imports Beam.
+
+The runner is named: `DirectRunner` would choose its engine by what the network offers. `multi_threading`
+is never used: with two workers it loses GroupByKey data without a word.
+"""
+
+import json
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelines.stage import Item, ItemFunction, Job, Phase
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+SMALL_INPUT = 64 << 20  # bytes: below this, starting worker processes (4 CPU s) costs more than it saves
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many worker processes may run, and Beam's own options for another runner."""
+
+    processes: int = 1
+    runner: str = "local"
+    options: tuple[str, ...] = ()
+
+
+class ItemFailedError(RuntimeError):
+    """An item raised. `trace` is that worker's own traceback; the engine's is left out."""
+
+    def __init__(self, where: str, message: str, trace: str) -> None:
+        super().__init__(f"{where}: {message}")
+        self.trace = trace
+
+
+def pending(job: Job, phase: Phase) -> list[Item]:
+    """Items of the phase that some stage of the job has not committed."""
+    return [
+        item
+        for item in phase.items
+        if any(not (context.directory / "commits" / phase.name / f"{item.name}.json").exists() for context in job)
+    ]
+
+
+def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
+    """Do every uncommitted item of a phase. Raises ItemFailedError with the first failure."""
+    items = pending(job, phase)
+    if not items:
+        return
+    for context in job:
+        for path in (context.directory / "failures").glob("*.json"):
+            path.unlink()
+    small = sum(item.bytes for item in items) < SMALL_INPUT or len(items) == 1 or workers.processes == 1
+    try:
+        _run_beam(items, phase.function, job, workers, in_process=small)
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:
+        raise _first_failure(job, phase) or error from None
+
+
+def _run_beam(items: list[Item], function: ItemFunction, job: Job, workers: Workers, *, in_process: bool) -> None:
+    beam_do, beam_module, options_type = _beam()
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    if workers.runner == "local":
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+        runner: object = FnApiRunner()
+        mode = "in_memory" if in_process else "multi_processing"
+        flags = [f"--direct_running_mode={mode}", f"--direct_num_workers={1 if in_process else workers.processes}"]
+    else:
+        runner, flags, in_process = workers.runner, [], False
+    pipeline = beam_module.Pipeline(runner=runner, options=options_type([*flags, *workers.options]))
+    with pipeline:
+        listed = pipeline | "Items" >> beam_module.Create(items, reshuffle=False)
+        if not in_process:
+            listed = listed | "Spread" >> beam_module.Reshuffle()
+        _ = listed | "Do" >> beam_module.ParDo(beam_do(function, job))
+
+
+def _beam() -> tuple[type, "beam", type]:
+    import apache_beam as beam_module
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipelines.item_fn import ItemFn
+
+    return ItemFn, beam_module, PipelineOptions
+
+
+def note_failure(job: Job, item: Item, error: BaseException) -> None:
+    """Leave a worker's traceback where the parent finds it: Beam's own wraps it many times over."""
+    folder = job[0].directory / "failures"
+    folder.mkdir(parents=True, exist_ok=True)
+    body = {"message": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
+    (folder / f"{item.name}.json").write_text(json.dumps(body))
+
+
+def _first_failure(job: Job, phase: Phase) -> ItemFailedError | None:
+    paths = sorted((job[0].directory / "failures").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    if not paths:
+        return None
+    body = json.loads(paths[0].read_text())
+    return ItemFailedError(f"{job[0].kind} {phase.name} {paths[0].stem}", body["message"], body["trace"])

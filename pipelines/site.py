@@ -1,0 +1,66 @@
+"""WHERE a run happens: the store, the workers, names of hosts. None of it is hashed."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from corpus.configuration import Doc, FileRef, configuration
+
+
+@configuration
+class Host:
+    """A host name that does not resolve by DNS, and the address that serves it."""
+
+    name: Annotated[str, Doc("host name as it stands in URLs")]
+    address: Annotated[str, Doc("host:port to connect to; port 0 with `serve`: a free one")] = "127.0.0.1:0"
+    delay_s: Annotated[float | None, Field(ge=0), Doc("seconds between requests, instead of site.politeness")] = None
+    serve: Annotated[FileRef | None, Doc("site archive to serve there, on loopback, while the crawl runs")] = None
+
+
+@configuration
+class Politeness:
+    """What the crawler owes to hosts."""
+
+    delay_s: Annotated[
+        float, Field(ge=0), Doc("seconds between two requests to one host; robots.txt may ask for more")
+    ] = 1.0
+    connections: Annotated[int, Field(ge=1, le=16), Doc("connections to one host at a time")] = 1
+
+
+@configuration
+class Site:
+    """The machine or cluster file system a run uses."""
+
+    store: Annotated[str, Doc("root folder of results")] = ".siku"
+    workers: Annotated[int, Field(ge=1), Doc("processes a corpus stage may use; small inputs use one")] = 2
+    runner: Annotated[str, Doc("`local` (Beam's FnApiRunner), or another Beam runner by name")] = "local"
+    runner_options: Annotated[list[str], Doc("Beam's own options for that runner")] = Field(default_factory=list)
+    running_mode: Annotated[
+        Literal["multi_processing"], Doc("how local workers run; multi_threading loses GroupByKey data in Beam 2.77")
+    ] = "multi_processing"
+    threads: Annotated[int, Field(ge=1), Doc("CPU threads of each trainer rank")] = 2
+    checkpoint_every: Annotated[int, Field(ge=1), Doc("training steps between checkpoints")] = 100
+    keep: Annotated[int, Field(ge=1), Doc("checkpoints kept besides those asked for")] = 2
+    log_every: Annotated[int, Field(ge=1), Doc("training steps between log lines")] = 10
+    hosts: Annotated[dict[str, Host], Doc("hosts that DNS does not know, under any name")] = Field(default_factory=dict)
+    politeness: Annotated[Politeness, Doc("what the crawler owes to hosts")] = Field(default_factory=Politeness)
+
+
+@configuration
+class Cluster:
+    """The job scheduler, where there is one."""
+
+    kind: Annotated[Literal["none"], Doc("none: this machine starts its own processes")] = "none"
+
+
+@configuration
+class Run:
+    """How far this run goes and what it is called. Not hashed: a training run grows."""
+
+    name: Annotated[str, Doc("folder under <store>/runs; empty: named after the result's digest")] = ""
+    steps: Annotated[int, Field(ge=0), Doc("training steps; more than are done runs the rest")] = 200
+    snapshot: Annotated[Literal["latest", "new"], Doc("`new` crawls again; otherwise the latest finished crawl")] = (
+        "latest"
+    )
+    until: Annotated[str, Doc("stop after this stage of the recipe; empty: go on to bits per byte")] = ""
+    repeat: Annotated[bool, Doc("allow a sweep over WHERE keys, which repeats the same result")] = False

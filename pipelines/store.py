@@ -1,0 +1,307 @@
+"""Where results lie: `<root>/<kind>/<digest>/`, done when it holds a manifest with that digest.
+
+Each item of work commits by itself: files under attempt-unique names, then a commit record created only if
+absent. The first commit wins; a later attempt with other bytes fails the stage. So a killed run goes on from
+its last item, and two attempts at one item cannot mix.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpus.shard import ShardError, iterate, open_shard, sha256_file, write_shard
+from corpus.verdict import Tally, total
+from pipelines.identity import Json, digest_of
+
+
+class StoreError(RuntimeError):
+    """Something in the store is not as its manifest says, or cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One committed file: its name on disk within the stage's folder, rows, bytes and SHA-256."""
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    def content(self) -> dict[str, Json]:
+        """What is compared: not the attempt-unique file name."""
+        return {"rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one item left behind: files by logical name, its tally, and figures for the seal."""
+
+    files: Mapping[str, Entry] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    def content_hash(self) -> str:
+        """Equal for equal work, whoever did it and when."""
+        files: dict[str, Json] = {name: entry.content() for name, entry in self.files.items()}
+        return digest_of({"files": files, "tally": _json(self.tally.encode()), "figures": _json(self.figures)})
+
+    def save(self, path: Path) -> None:
+        """Create the record, durably, unless one is there. Raises FileExistsError."""
+        body = {
+            "files": {k: _entry(v) for k, v in sorted(self.files.items())},
+            "tally": self.tally.encode(),
+            "figures": self.figures,
+        }
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        write_durably(temporary, json.dumps(body, sort_keys=True))
+        try:
+            os.link(temporary, path)  # fails if present: a rename would replace the first commit
+        finally:
+            temporary.unlink()
+
+    @classmethod
+    def load(cls, path: Path) -> "Commit":
+        """The committed record."""
+        body = json.loads(path.read_text())
+        return cls(
+            files={name: Entry(**entry) for name, entry in body["files"].items()},
+            tally=Tally.decode(body["tally"]),
+            figures=body["figures"],
+        )
+
+
+def _entry(entry: Entry) -> dict[str, Json]:
+    return {"file": entry.file, **entry.content()}
+
+
+def _json(value: object) -> Json:
+    loaded: Json = json.loads(json.dumps(value, sort_keys=True))
+    return loaded
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write and sync a small file; a full disk is a StoreError with the way out."""
+    with full_disk_explained(path), path.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Turn ENOSPC and EDQUOT into one sentence that names the folder and the way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
+        raise StoreError(
+            f"no space left to write {path} ({free / 1e6:.1f} MB free): free some (`siku gc` shows what no run "
+            "needs) or set site.store to another disk, and run again; finished items are kept"
+        ) from error
+
+
+class Attempt:
+    """One try at one item. Use as a context manager; files written here count only once it exits cleanly."""
+
+    def __init__(self, directory: Path, phase: str, item: str) -> None:
+        self._directory = directory
+        self._record = directory / "commits" / phase / f"{item}.json"
+        self._token = uuid.uuid4().hex[:8]
+        self._files: dict[str, Entry] = {}
+        self._tally = Tally()
+        self._figures: dict[str, Any] = {}
+        self._temporary: list[Path] = []
+
+    def path(self, name: str, suffix: str) -> Path:
+        """An attempt-unique path for a file that is not an Arrow shard; follow with `add`."""
+        path = self._directory / f"{name}.{self._token}{suffix}"
+        self._temporary.append(path)
+        return path
+
+    def add(self, name: str, path: Path, rows: int) -> None:
+        """Count a finished file, made at `path(name, ...)`, as part of the item."""
+        self._files[name] = Entry(path.name, rows, path.stat().st_size, sha256_file(path))
+
+    def shard(
+        self, name: str, batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema, *, compressed: bool = True
+    ) -> None:
+        """Write an Arrow shard under a logical name such as `documents-00003`."""
+        path = self.path(name, ".arrow")
+        with full_disk_explained(path):
+            shard = write_shard(path, batches, schema, compressed=compressed)
+        self._files[name] = Entry(path.name, shard.rows, shard.bytes, shard.sha256)
+
+    def tally(self, tally: Tally) -> None:
+        """Add to the item's ledger figures."""
+        self._tally = self._tally + tally
+
+    def figure(self, name: str, value: object) -> None:
+        """A small JSON value that the seal will read."""
+        self._figures[name] = value
+
+    def __enter__(self) -> "Attempt":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None:
+            self._discard()
+            return
+        commit = Commit(self._files, self._tally, self._figures)
+        commit.tally.check(f"{self._record.parent.name}/{self._record.stem}")
+        try:
+            commit.save(self._record)
+        except FileExistsError:
+            first = Commit.load(self._record)
+            self._discard()
+            if first.content_hash() != commit.content_hash():
+                raise StoreError(
+                    f"{self._record}: a second attempt at this item made other bytes than the first. Its code or "
+                    "libraries are not deterministic; fix that, bump the stage's version and run again"
+                ) from None
+
+    def _discard(self) -> None:
+        for path in self._temporary:
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A finished stage: its folder and what its manifest promises. Small, and safe to pickle."""
+
+    kind: str
+    digest: str
+    directory: Path
+    files: Mapping[str, Entry]
+    tally: Tally
+    figures: Mapping[str, Any]
+    content_hash: str
+
+    @classmethod
+    def load(cls, kind: str, digest: str, directory: Path) -> "Artifact":
+        """Read a manifest and check that every file it names is there in full. Raises StoreError."""
+        manifest = directory / "manifest.json"
+        try:
+            body = json.loads(manifest.read_text())
+            files = {name: Entry(**entry) for name, entry in body["files"].items()}
+            artifact = cls(
+                kind, digest, directory, files, Tally.decode(body["tally"]), body["figures"], body["content_hash"]
+            )
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"manifest {manifest} is not readable ({error!r}): remove {directory} and run again"
+            ) from error
+        if body["digest"] != digest:
+            raise StoreError(f"manifest {manifest} is of digest {body['digest']}, not {digest}: remove {directory}")
+        for name, entry in files.items():
+            path = directory / entry.file
+            size = path.stat().st_size if path.exists() else None
+            if size != entry.bytes:
+                found = "is missing" if size is None else f"has {size} bytes"
+                raise StoreError(
+                    f"{path} {found}, but {manifest} says {entry.bytes} bytes for {name}: remove {directory} and run again"
+                )
+        return artifact
+
+    def names(self, part: str) -> list[str]:
+        """Logical names of a part's shards, in order: `documents` -> documents-00000, ..."""
+        return sorted(name for name in self.files if name.rpartition("-")[0] == part)
+
+    def path(self, name: str) -> Path:
+        """The file on disk of a logical name."""
+        try:
+            return self.directory / self.files[name].file
+        except KeyError:
+            raise StoreError(f"{self.kind}/{self.digest} holds no {name}; it holds {sorted(self.files)[:8]}") from None
+
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """A shard as a table. Raises ShardError for a corrupt one."""
+        self._verify(name)
+        return open_shard(self.path(name), columns)
+
+    def batches(self, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """A shard's batches, streamed. Raises ShardError for a corrupt one."""
+        self._verify(name)
+        return iterate(self.path(name), columns)
+
+    def _verify(self, name: str) -> None:
+        """Compare a shard's bytes with the manifest, once a process."""
+        path = self.path(name)
+        key = (str(path), self.files[name].sha256)
+        if key not in _VERIFIED:
+            if sha256_file(path) != self.files[name].sha256:
+                raise ShardError(
+                    f"shard {path} does not hold the bytes that {self.directory / 'manifest.json'} promises for {name}: "
+                    f"remove {self.directory} and run again"
+                )
+            _VERIFIED.add(key)
+
+
+_VERIFIED: set[tuple[str, str]] = set()
+
+
+def seal(
+    directory: Path,
+    identity: Mapping[str, Json],
+    outputs: Mapping[str, Commit],
+    figures: Mapping[str, Any],
+    tally: Tally,
+    record: Mapping[str, Json],
+) -> None:
+    """Write the manifest by rename, then remove what only the making needed.
+
+    `outputs` are the commits whose files stay. Raises ReconciliationError if the tally does not balance.
+    """
+    tally.check(str(identity["kind"]))
+    files: dict[str, Entry] = {}
+    for commit in outputs.values():
+        if twice := files.keys() & commit.files.keys():
+            raise StoreError(f"{directory}: two items wrote {sorted(twice)}")
+        files |= commit.files
+    content: dict[str, Json] = {name: entry.content() for name, entry in files.items()}
+    body = {
+        "digest": digest_of(dict(identity)),
+        "identity": dict(identity),
+        "files": {name: _entry(entry) for name, entry in sorted(files.items())},
+        "tally": tally.encode(),
+        "figures": figures,
+        "content_hash": digest_of({"files": content, "tally": _json(tally.encode()), "figures": _json(figures)}),
+        "record": dict(record),
+    }
+    temporary = directory / f".manifest.{uuid.uuid4().hex[:8]}"
+    write_durably(temporary, json.dumps(body, sort_keys=True, indent=1))
+    temporary.replace(directory / "manifest.json")
+    _sync_folder(directory)
+    sweep(directory, {entry.file for entry in files.values()})
+
+
+def _sync_folder(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep(directory: Path, keep: set[str]) -> None:
+    """Remove scratch, commit records and files of abandoned attempts from a finished stage."""
+    for path in directory.iterdir():
+        if path.is_file() and path.name not in keep | {"manifest.json", "lease.json", "lease.lock"}:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(directory / "commits", ignore_errors=True)
+    shutil.rmtree(directory / "failures", ignore_errors=True)
+
+
+def sum_tallies(commits: Iterable[Commit]) -> Tally:
+    """The ledger of a stage from its items."""
+    return total(commit.tally for commit in commits)
