@@ -127,7 +127,7 @@ def _path(location: Sequence[int | str], container: Mapping[str, Any]) -> str:
 
 
 def _nearest(path: str) -> str:
-    names = [field for field in fields(Config)]
+    names = list(fields(Config))
     close = difflib.get_close_matches(path, names, 1, 0.6)
     last = path.rpartition(".")[2]
     same = [name for name in names if name.rpartition(".")[2] == last]

@@ -78,15 +78,14 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
     folder = root / "runs" / run_name(session)
     encoded = encode(dataclasses.asdict(config), Checksums(root / "checksums"), "config")
     record = run_record(session, ["siku", "run", *overrides], encoded)
-    fresh = [outcome for outcome in session.outcomes.values() if not outcome.reused]
-    changed = bool(fresh) or not (folder / "run.json").exists()
+    changed = not (folder / "run.json").exists() or any(not outcome.reused for outcome in session.done())
     if changed:
         folder.mkdir(parents=True, exist_ok=True)
         finish(session, folder, record, time.monotonic() - started)
         write_durably(folder / "run.json", json.dumps(record, indent=1, sort_keys=True))
     else:
         os.utime(folder / "run.json")
-        say(f"nothing to do: all {len(session.outcomes)} stages are reused, in {time.monotonic() - started:.1f} s")
+        say(f"nothing to do: all {len(session.done())} stages are reused, in {time.monotonic() - started:.1f} s")
     out(str(folder))
     return 0
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from corpus.edits import AnyEdit
 
@@ -61,9 +62,9 @@ def edit_batch(text: pa.Array, edits: list[tuple[str, Edit]]) -> tuple[pa.Array,
     return text, spans
 
 
-def _size(text: pa.Array) -> int:
-    offsets = np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, 8 * text.offset)
-    return int(offsets[-1] - offsets[0])
+def byte_sizes(text: pa.Array) -> npt.NDArray[np.int64]:
+    """UTF-8 bytes of each text of a large_string array."""
+    return np.diff(np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, 8 * text.offset))
 
 
 def edit_shard(job: Job, item: Item) -> None:
@@ -108,7 +109,12 @@ def _tally(batch: pa.RecordBatch, text: pa.Array, spans: list[pa.Table]) -> Tall
             added[reason] = added.get(reason, 0) + come
     count = count_ids(batch["id"])
     return Tally(
-        came=count, kept=count, bytes_in=_size(batch["text"]), bytes_out=_size(text), removed=removed, added=added
+        came=count,
+        kept=count,
+        bytes_in=int(byte_sizes(batch["text"]).sum()),
+        bytes_out=int(byte_sizes(text).sum()),
+        removed=removed,
+        added=added,
     )
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import plan as planning
-from pipelines.execute import Say, external, make, owned
+from pipelines.execute import Say, make, owned
 from pipelines.identity import Json
+from pipelines.memory import PeakMemory
 from pipelines.plan import Known, Plan
 from pipelines.recipe import program, source_of
 from pipelines.stage import Context, Stage
@@ -36,17 +37,33 @@ class Outcome:
 
 @dataclass
 class Session:
-    """One run in progress."""
+    """One cell of a run in progress. Cells of a sweep share `outcomes`: what one makes, the others reuse."""
 
     plan: Plan
     say: Say
     earlier: list[Known]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    peak_pss_mb: float = 0.0
 
     @property
     def config(self) -> "Config":
-        """The run's configuration."""
+        """The cell's configuration."""
         return self.plan.config
+
+    def outcome(self, stage: Stage) -> Outcome:
+        """What became of a stage; a trajectory is asked for by its step as well."""
+        return self.outcomes[self._key(stage)]
+
+    def done(self) -> list[Outcome]:
+        """Outcomes of this cell's stages, in order."""
+        return [self.outcome(stage) for stage in self.plan.stages()]
+
+    def has(self, stage: Stage) -> bool:
+        """Whether this session or a cell beside it has dealt with a stage."""
+        return self._key(stage) in self.outcomes
+
+    def _key(self, stage: Stage) -> str:
+        return f"{stage.digest}@{self.config.run.steps}" if stage.kind == "train" else stage.digest
 
     def workers(self) -> "Workers":
         """How Beam may run."""
@@ -58,16 +75,13 @@ class Session:
     def where(self, stage: Stage) -> dict[str, Any]:
         """WHERE values that a stage's functions need."""
         config = self.config
+        site = config.site
         if stage.kind in ("crawl", "extract"):
-            hosts = {host.name: host for host in config.site.hosts.values()}
-            return {
-                "source": source_of(config.recipe)[1],
-                "hosts": hosts,
-                "politeness": config.site.politeness,
-            }
+            hosts = {host.name: host for host in site.hosts.values()}
+            name, source = source_of(config.recipe)
+            return {"source": source, "source_name": name, "hosts": hosts, "politeness": site.politeness}
         if stage.kind in ("train", "evaluate"):
             what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
-            site = config.site
             steps = config.run.steps
             where = TrainWhere(
                 what, config.layout, steps, site.threads, site.checkpoint_every, site.log_every, site.keep
@@ -77,49 +91,66 @@ class Session:
 
     def context(self, stage: Stage, directory: Path | None = None) -> Context:
         """What a stage's functions are given; its inputs must be done."""
-        inputs = {role: self.outcomes[source.name].artifact for role, source in stage.inputs.items()}
+        inputs = {role: self.outcome(source).artifact for role, source in stage.inputs.items()}
         folder = directory or self.plan.store.directory(stage)
         return Context(stage.name, stage.kind, stage.what, folder, inputs, self.where(stage))
 
     def record(self, stage: Stage, artifact: Artifact, *, reused: bool, seconds: float = 0.0) -> None:
         """Note what became of a stage."""
-        self.outcomes[stage.name] = Outcome(stage, artifact, reused, seconds)
-        if stage.kind in ("files", "snapshot"):
+        self.outcomes[self._key(stage)] = Outcome(stage, artifact, reused, seconds)
+        if stage.kind == "files":
             return
         what = "reused" if reused else f"new in {seconds:.1f} s"
         self.say(f"{stage.name:<22} {stage.digest[:12]}  {what}")
 
 
+def run_plans(configs: "Sequence[Config]", say: Say) -> list[Session]:
+    """Make whatever the configurations miss, as one graph: a stage that cells share is made once."""
+    outcomes: dict[str, Outcome] = {}
+    sessions: list[Session] = []
+    for config in configs:
+        plan = planning.make_plan(config)
+        session = Session(plan, say, planning.earlier_runs(plan.store.root), outcomes)
+        if plan.graph is None and plan.crawl is not None:
+            session.plan = planning.with_snapshot(plan, _crawl(session, plan.crawl))
+        sessions.append(session)
+    with PeakMemory() as memory:
+        for session in sessions:
+            for stage in session.plan.stages():
+                if not session.has(stage):
+                    _settle(session, stage, sessions)
+    for session in sessions:
+        session.peak_pss_mb = memory.peak_mb
+    return sessions
+
+
 def run_plan(config: "Config", say: Say) -> Session:
-    """Make whatever the configuration misses. Raises what a stage raised."""
-    plan = planning.make_plan(config)
-    session = Session(plan, say, planning.earlier_runs(plan.store.root))
-    if plan.graph is None and plan.crawl is not None:
-        session.plan = plan = planning.with_snapshot(plan, _crawl(session, plan.crawl))
-    elif plan.crawl is not None and plan.source is not None:
-        say(
-            f"{plan.crawl.name:<22} {plan.source.stage.digest[:12]}  reused (snapshot {plan.source.artifact.directory.name})"
-        )
-    stages = plan.stages()
-    for stage in stages:
-        if stage.name in session.outcomes:
-            continue
-        found = plan.found(stage)
-        if found is not None:
-            session.record(stage, found, reused=True)
-            continue
-        group = [stage] if stage.kind != "measure" else _together(session, stage, stages)
-        for member in group:
-            say(f"{member.name:<22} {member.digest[:12]}  to do: {planning.why_new(member, session.earlier)}")
-        _make(session, group)
-    return session
+    """Make whatever one configuration misses. Raises what a stage raised."""
+    return run_plans([config], say)[0]
 
 
-def _together(session: Session, stage: Stage, stages: list[Stage]) -> list[Stage]:
-    """All missing measures of the same edition: one pass makes them."""
+def _settle(session: Session, stage: Stage, cells: list[Session]) -> None:
+    """Reuse a stage, or make it."""
+    found = session.plan.found(stage)
+    if found is not None:
+        session.record(stage, found, reused=True)
+        return
+    group = [stage] if stage.kind != "measure" else _together(session, stage, cells)
+    for member in group:
+        session.say(f"{member.name:<22} {member.digest[:12]}  to do: {planning.why_new(member, session.earlier)}")
+    _make(session, group)
+
+
+def _together(session: Session, stage: Stage, cells: list[Session]) -> list[Stage]:
+    """All missing measures of the same edition, in any cell: one pass makes them."""
     edition = stage.inputs["edition"].digest
-    same = [s for s in stages if s.kind == "measure" and s.inputs["edition"].digest == edition]
-    return [s for s in same if session.plan.found(s) is None]
+    same = {
+        other.digest: other
+        for cell in cells
+        for other in cell.plan.stages()
+        if other.kind == "measure" and other.inputs["edition"].digest == edition
+    }
+    return [other for other in same.values() if not session.has(other) and session.plan.found(other) is None]
 
 
 def _make(session: Session, group: list[Stage]) -> None:
@@ -129,8 +160,7 @@ def _make(session: Session, group: list[Stage]) -> None:
     else:
         contexts = tuple(session.context(stage) for stage in group)
         made = program(group[0].kind)
-        workers = session.workers() if made.beam else None
-        make(made, group, contexts, workers, session.say)
+        make(made, group, contexts, session.workers(), session.say)
     seconds = time.monotonic() - started
     for stage in group:
         found = session.plan.found(stage)
@@ -178,14 +208,14 @@ def _crawl(session: Session, stage: Stage) -> Artifact:
 
 def run_name(session: Session) -> str:
     """The run's folder name: given, or by what its last stage is."""
-    last = list(session.outcomes.values())[-1]
+    last = session.done()[-1]
     return session.config.run.name or f"{last.stage.name}-{last.stage.digest[:12]}"
 
 
 def run_record(session: Session, command: Sequence[str], config: Json) -> dict[str, Any]:
     """What run.json holds: configuration, stages with identity and outcome, the exact command."""
     stages = []
-    for outcome in session.outcomes.values():
+    for outcome in session.done():
         stages.append(
             {
                 "name": outcome.stage.name,
@@ -206,6 +236,3 @@ def run_record(session: Session, command: Sequence[str], config: Json) -> dict[s
         "stages": stages,
         "python": sys.version.split()[0],
     }
-
-
-__all__ = ["Outcome", "Session", "external", "run_name", "run_plan", "run_record"]

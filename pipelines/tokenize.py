@@ -9,7 +9,7 @@ from corpus.configuration import Doc, configuration
 from corpus.document import tokens_schema
 from corpus.tokenize import Encoder
 from corpus.verdict import Tally, count_ids
-from pipelines.edit import shard_items
+from pipelines.edit import byte_sizes, shard_items
 from pipelines.identity import StageName
 from pipelines.selection import HELD_OUT, TRAIN, came_in, measured
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
@@ -48,7 +48,7 @@ def tokenize_shard(job: Job, item: Item) -> None:
             for name in np.unique(names[chosen[here]]).tolist():
                 part = batch.filter(pa.array(chosen[here] & (names == name)))
                 tokens = encoder.encode(part["text"])
-                sizes = np.diff(_offsets(part["text"]))
+                sizes = byte_sizes(part["text"])
                 out.setdefault(name, []).append(
                     pa.record_batch([part["id"], pa.array(sizes, pa.int64()), tokens], schema)
                 )
@@ -63,10 +63,6 @@ def tokenize_shard(job: Job, item: Item) -> None:
                     sum(int(b["bytes"].to_numpy().sum()) for b in batches),
                 ],
             )
-
-
-def _offsets(text: pa.Array) -> np.ndarray:
-    return np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, 8 * text.offset)
 
 
 def _tokenize(job: Job) -> Phase:
