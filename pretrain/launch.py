@@ -49,8 +49,12 @@ def die_with_parent() -> None:
 
 
 def report_failure(error: BaseException) -> None:
-    """Leave this rank's traceback where the launcher looks, or print it when there is no launcher."""
-    text = "".join(traceback.format_exception(error))
+    """Leave this rank's traceback where the launcher looks, or print it when there is no launcher.
+
+    Errors of our own say what is wrong and what to do: they need no traceback.
+    """
+    own = type(error).__module__.partition(".")[0] in ("pretrain", "corpus")
+    text = f"{type(error).__name__}: {error}\n" if own else "".join(traceback.format_exception(error))
     folder = os.environ.get(ERRORS)
     if folder is None:
         sys.stderr.write(text)

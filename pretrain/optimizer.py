@@ -17,7 +17,7 @@ from megatron.core.transformer.module import Float16Module
 
 from pretrain.config import Layout, Model, Precision, Train
 from pretrain.distributed import Place
-from pretrain.model import DTYPES, Built, initial
+from pretrain.model import DTYPES, Built
 from pretrain.names import Binding, Piece, join, shard, split
 
 KINDS = ("weight", "exp_avg", "exp_avg_sq")
@@ -134,12 +134,12 @@ def _slices(binding: Binding, kind: str, source: Source, trained: Trained) -> to
     return join(parts, binding, trained.model)
 
 
-def initialize(built: Built, model: Model, seed: int, place: Place) -> None:
-    """Draw this rank's slices of the initial weights; each global tensor is drawn whole, then cut."""
+def set_weights(built: Built, model: Model, place: Place, source: Callable[[Piece], torch.Tensor]) -> None:
+    """Set this rank's slices of the weights from global tensors, each taken whole, then cut."""
     with torch.no_grad():
         for name, parameter in built.module.named_parameters():
             binding = built.bindings[name]
-            parts = [shard(initial(piece, model, seed), piece, place.tp, place.layout.tp) for piece in binding.pieces]
+            parts = [shard(source(piece), piece, place.tp, place.layout.tp) for piece in binding.pieces]
             parameter.copy_(join(parts, binding, model))
 
 

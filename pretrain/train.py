@@ -69,12 +69,12 @@ def _build(job: TrainJob, platform: "Platform", place: "Place", start: int) -> "
     """Model and optimizer as they were after step `start`."""
     from pretrain.checkpoint import Checkpoint, CheckpointError, set_random_states
     from pretrain.distributed import seed_everything
-    from pretrain.model import build
-    from pretrain.optimizer import initialize, load, set_step, wrap
+    from pretrain.model import build, initial
+    from pretrain.optimizer import load, set_step, set_weights, wrap
 
     seed_everything(job.train.seed, start, place)
     built = build(job.model, job.precision, platform, place, job.vocabulary)
-    initialize(built, job.model, job.train.seed, place)
+    set_weights(built, job.model, place, lambda piece: initial(piece, job.model, job.train.seed))
     trained = wrap(built, job.model, job.train, job.precision, job.layout, place)
     if start:
         found = Checkpoint(trajectory.steps(Path(job.directory))[start])
@@ -160,7 +160,7 @@ def main(arguments: list[str]) -> int:
         return 2
     sys.excepthook = fail
     die_with_parent()
-    warnings.filterwarnings("ignore", module=r"megatron\.")
+    warnings.filterwarnings("ignore", module=r"megatron\.|torch\.distributed")
     job = read_job(Path(arguments[0]), TrainJob)
     rank = int(os.environ.get("RANK", "0"))
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
