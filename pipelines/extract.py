@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import Field
 
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT
@@ -37,7 +38,8 @@ class ExtractStage:
 
     kind: Literal["extract"] = "extract"
     input: Annotated[StageName, Doc("the source")]
-    extract: Annotated[Extract, Doc("how text is taken from HTML")]
+    source: Annotated[str, Doc("name the documents carry as their source; records without a URL are known by it")] = "web"
+    extract: Annotated[Extract, Doc("how text is taken from HTML")] = Field(default_factory=Extract)
 
     def libraries(self) -> tuple[str, ...]:
         """Distributions that decide the text."""
@@ -59,7 +61,7 @@ def scatter_piece(job: Job, item: Item) -> None:
         batches: dict[str, list[pa.RecordBatch]] = {"documents": [], "dead": []}
         runs, held = 0, 0
         captures = read(source, item.arguments["piece"])
-        for part in extract(captures, context.where["source_name"], context.what.extract):
+        for part in extract(captures, context.what.source, context.what.extract):
             batches["documents"].append(part.documents.append_column("payload_bytes", part.payload_bytes))
             batches["dead"].append(part.dead)
             held += part.documents.nbytes

@@ -78,8 +78,7 @@ class Session:
         site = config.site
         if stage.kind in ("crawl", "extract"):
             hosts = {host.name: host for host in site.hosts.values()}
-            name, source = source_of(config.recipe)
-            return {"source": source, "source_name": name, "hosts": hosts, "politeness": site.politeness}
+            return {"source": source_of(config.recipe)[1], "hosts": hosts, "politeness": site.politeness}
         if stage.kind in ("train", "evaluate"):
             what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
             steps = config.run.steps
