@@ -2,14 +2,17 @@
 
 from typing import Annotated
 
-from pipelines.extract import ExtractStage
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from corpus.sources import AnySource
+from corpus.crawling.source import CrawlSource
+from corpus.sources.html import HtmlSource
+from corpus.sources.jsonl import JsonlSource
+from corpus.sources.warc import WarcSource
 from pipelines.decontaminate import DecontaminateStage
 from pipelines.dedupe import DedupeStage
 from pipelines.edit import EditStage
+from pipelines.extract import ExtractStage
 from pipelines.filter import FilterStage
 from pipelines.measure import MeasureStage
 from pipelines.site import Cluster, Run, Site
@@ -19,7 +22,10 @@ from pipelines.tokenizer import TokenizerStage
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
 
 AnyStage = Annotated[
-    AnySource
+    CrawlSource
+    | HtmlSource
+    | WarcSource
+    | JsonlSource
     | ExtractStage
     | EditStage
     | MeasureStage

@@ -75,8 +75,7 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
         if not mine:
             return
         job = tuple(context for _, context in mine)
-        for step in program.steps:
-            phase = step(job)
+        for phase in program.phases(job):
             with Progress(f"{job[0].name} {phase.name}", job, phase):
                 if program.beam:
                     run_phase(job, phase, workers)
@@ -90,8 +89,7 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
 def _seal(program: Program, stage: Stage, context: Context, started: float) -> None:
     sealed = program.seal(context)
     commits, outputs = {}, {}
-    for step in program.steps:
-        phase = step((context,))
+    for phase in program.phases((context,)):
         found = {f"{phase.name}/{name}": commit for name, commit in context.commits(phase.name).items()}
         commits |= found
         outputs |= {} if phase.scratch else found

@@ -16,9 +16,9 @@ from pydantic import Field
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT
 from corpus.extract import DEAD, Extract, extract
-from corpus.sources import Item as Piece
-from corpus.sources import items as pieces
-from corpus.sources import read
+from corpus.sources.capture import Item as Piece
+from corpus.sources.source import items as pieces
+from corpus.sources.source import read
 from corpus.verdict import Count, Tally, count_ids
 from pipelines.edit import byte_sizes
 from pipelines.identity import StageName
@@ -38,7 +38,9 @@ class ExtractStage:
 
     kind: Literal["extract"] = "extract"
     input: Annotated[StageName, Doc("the source")]
-    source: Annotated[str, Doc("name the documents carry as their source; records without a URL are known by it")] = "web"
+    source: Annotated[str, Doc("name the documents carry as their source; records without a URL are known by it")] = (
+        "web"
+    )
     extract: Annotated[Extract, Doc("how text is taken from HTML")] = Field(default_factory=Extract)
 
     def libraries(self) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ class ExtractStage:
 
 
 def _pieces(context: Context) -> list[Piece]:
-    return pieces(context.where["source"], context.inputs["source"].directory)
+    return pieces(context.where["source"], context.inputs["source"].directory / "warc")
 
 
 def scatter_piece(job: Job, item: Item) -> None:

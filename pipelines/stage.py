@@ -1,6 +1,6 @@
 """A stage is what it is (Stage, hashed) and how it is made (Program: phases of independent items)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -113,4 +113,12 @@ class Program:
     libraries: tuple[str, ...]
     steps: tuple[Step, ...]
     seal: Callable[[Context], Sealed]
+    rounds: Callable[[Job], Iterator[Phase]] | None = None  # phases known only as the work goes on (a crawl)
     beam: bool = True  # False: runs in the calling process (starts the trainer)
+
+    def phases(self, job: Job) -> Iterator[Phase]:
+        """The phases in turn; each is asked for once the ones before it are committed."""
+        for step in self.steps:
+            yield step(job)
+        if self.rounds is not None:
+            yield from self.rounds(job)

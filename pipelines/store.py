@@ -131,7 +131,8 @@ class Attempt:
 
     def add(self, name: str, path: Path, rows: int) -> None:
         """Count a finished file, made at `path(name, ...)`, as part of the item."""
-        self._files[name] = Entry(path.name, rows, path.stat().st_size, sha256_file(path))
+        file = path.relative_to(self._directory).as_posix()
+        self._files[name] = Entry(file, rows, path.stat().st_size, sha256_file(path))
 
     def shard(
         self, name: str, batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema, *, compressed: bool = True
