@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,8 +108,8 @@ def _end(ranks: list[subprocess.Popen[bytes]], number: signal.Signals) -> None:
             process.send_signal(number)
 
 
-def launch(job: Path, world: int, logs: Path) -> int:
-    """Run `world` ranks of this trainer on this machine; returns the exit status.
+def launch(command: Sequence[str], world: int, logs: Path) -> int:
+    """Run `world` ranks of a command on this machine; returns the exit status.
 
     SIGINT and SIGTERM ask the ranks to stop after their step; a second one kills them. Rank 0 writes to this
     terminal, the others to `logs`.
@@ -124,7 +125,7 @@ def launch(job: Path, world: int, logs: Path) -> int:
             with (logs / f"rank-{rank}.log").open("ab") as log:
                 ranks.append(
                     subprocess.Popen(
-                        [sys.executable, "-m", "pretrain.train", str(job)],
+                        command,
                         env=_environment(rank, world, address, errors, listener.fileno()),
                         pass_fds=(listener.fileno(),) if rank == 0 else (),
                         stdout=None if rank == 0 else log,

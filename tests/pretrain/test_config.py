@@ -1,0 +1,94 @@
+"""Configurations and job files: each mistake is one error that names the field and the way out."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from pretrain.config import Layout, LayoutError, Model, Precision, Train, check_layout, padded_vocabulary
+from pretrain.job import JobError, TrainJob, read_job
+from tests.pretrain.tools import ROOT, small_job, write_job
+
+GROUPS = {"model": Model, "train": Train, "precision": Precision, "layout": Layout}
+PRESETS = [path for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_preset_is_valid(path):
+    found = TypeAdapter(GROUPS[path.parent.name]).validate_python(yaml.safe_load(path.read_text("utf-8")) or {})
+    assert isinstance(found, GROUPS[path.parent.name])
+
+
+def test_there_are_presets_of_every_group():
+    assert {path.parent.name for path in PRESETS} == set(GROUPS)
+
+
+def model(**changes):
+    return Model(**{"layers": 4, "hidden": 32, "heads": 4, "kv_groups": 2, "ffn": 48, "sequence_length": 16, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden": 34}, "hidden=34 over heads=4"),
+        ({"hidden": 12}, "hidden=12 over heads=4 is no even head width"),
+        ({"kv_groups": 3}, "kv_groups=3 does not divide heads=4"),
+        ({"layers": 0}, "layers"),
+        ({"layer": 3}, "layer"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        model(**changes)
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ({"tp": 3}, r"layout.tp=3 does not divide model.heads=4: choose a divisor of 4"),
+        ({"tp": 4}, r"layout.tp=4 does not divide model.kv_groups=2"),
+        ({"pp": 3}, r"layout.pp=3 does not divide model.layers=4"),
+        ({"dp": 3, "micro_batch": 1}, r"layout.dp x layout.micro_batch=3 does not divide train.global_batch=8"),
+        ({"micro_batch": 16}, r"micro_batch=16 does not divide train.global_batch=8"),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused(layout, message):
+    with pytest.raises(LayoutError, match=message):
+        check_layout(model(), Train(global_batch=8), Layout(**layout), 300)
+
+
+def test_vocabulary_is_padded_or_published():
+    assert [padded_vocabulary(model(), size) for size in (1, 128, 129, 300)] == [128, 128, 256, 384]
+    assert padded_vocabulary(model(vocabulary=1000), 300) == 1000
+    with pytest.raises(LayoutError, match=r"model.vocabulary=299 is smaller than the tokenizer's 300"):
+        padded_vocabulary(model(vocabulary=299), 300)
+    with pytest.raises(LayoutError, match=r"layout.tp=2 does not divide the padded vocabulary=301"):
+        check_layout(model(vocabulary=301), Train(global_batch=8), Layout(tp=2), 300)
+
+
+def test_a_job_file_names_every_wrong_field(tmp_path: Path):
+    job = small_job(tmp_path)
+    path = write_job(tmp_path, job)
+    assert read_job(path, TrainJob).train.optimizer.lr == 0.01
+    job["train"]["optimizer"]["lr"] = "fast"
+    job["model"]["layerz"] = 2
+    path.write_text(json.dumps(job))
+    with pytest.raises(JobError, match=r"(?s)job.json.*model.layerz=2.*train.optimizer.lr='fast'"):
+        read_job(path, TrainJob)
+    path.write_text("{")
+    with pytest.raises(JobError, match="Invalid JSON"):
+        read_job(path, TrainJob)
+    with pytest.raises(JobError, match="does not exist"):
+        read_job(tmp_path / "none.json", TrainJob)
+
+
+def test_configuration_and_launcher_load_without_torch():
+    code = "import sys, pretrain.config, pretrain.job, pretrain.train, pretrain.score; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in found.stdout.split()}
+    assert not loaded & {"torch", "megatron", "apache_beam", "numba", "conf", "pipelines"}
