@@ -1,10 +1,13 @@
 """What a document is: its Arrow schemas and its stable id."""
 
+import contextlib
 import hashlib
 import re
 from typing import Literal
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 ID = pa.binary(16)
@@ -23,7 +26,9 @@ DOCUMENT = pa.schema(
 )
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_SAFE = "!$&'()*+,;=:@/%-._~"
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PATH = "!$&'()*+,;=:@/%"  # RFC 3986, 3.3: what may stand bare in a path, beside the unreserved characters
+_QUERY = _PATH + "?"
 
 
 def tokens_schema(dtype: Literal["uint16", "uint32"]) -> pa.Schema:
@@ -37,14 +42,22 @@ def tokens_schema(dtype: Literal["uint16", "uint32"]) -> pa.Schema:
     )
 
 
+def _normal_escape(match: re.Match[str]) -> str:
+    character = chr(int(match[1], 16)) if match[1] else "%"
+    return character if character in _UNRESERVED else f"%{ord(character):02X}"
+
+
 def _normal_escapes(part: str, safe: str) -> str:
-    """Percent-encoding in one spelling: what may stand bare stands bare, the rest is upper-case hex."""
-    return quote(unquote(part, errors="surrogateescape"), safe=safe.replace("%", ""), errors="surrogateescape")
+    """Percent-encoding in one spelling (RFC 3986, 6.2.2): unreserved characters bare, hex in upper case.
+
+    An escaped reserved character is not the bare one, and stays escaped; a stray `%` becomes `%25`.
+    """
+    escaped = re.sub("%([0-9A-Fa-f]{2})?", _normal_escape, part)
+    return quote(escaped, safe=safe, errors="surrogatepass")
 
 
 def _path(path: str) -> str:
-    # An escaped slash is not a separator: keep each segment's own escapes apart.
-    segments = [_normal_escapes(segment, _SAFE.replace("/", "")) for segment in path.split("/")]
+    segments = _normal_escapes(path, _PATH).split("/")
     out: list[str] = []
     for segment in segments:
         if segment == "..":
@@ -60,22 +73,28 @@ def _path(path: str) -> str:
 def canonical_url(url: str) -> str:
     """The one spelling of a URL: lower-case scheme and host (IDNA), no default port, no fragment.
 
-    Query parameters keep their order: servers may read it.
-    Raises ValueError for a URL without scheme or host.
+    Query parameters keep their order: servers may read it. User and password are left out.
+    Raises ValueError for a URL without scheme or host, or with an impossible port.
     """
-    parts = urlsplit(url.strip())
-    if not parts.scheme or not parts.hostname:
-        raise ValueError(f"url {url!r} has no scheme or no host: give it as http://host/path")
-    scheme, host = parts.scheme.lower(), parts.hostname.rstrip(".")
     try:
-        host = host.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        host = host.lower()
-    if ":" in host:
-        host = f"[{host}]"
-    port = "" if parts.port in (None, _DEFAULT_PORTS.get(scheme)) else f":{parts.port}"
-    query = quote(parts.query, safe=_SAFE + "?")
+        parts = urlsplit(url.strip())
+        number = parts.port
+    except ValueError as error:
+        raise ValueError(f"url {url!r} is not a URL ({error}): give it as http://host/path") from None
+    scheme, host = parts.scheme.lower(), _host(parts.hostname or "")
+    if not scheme or not host:
+        raise ValueError(f"url {url!r} has no scheme or no host: give it as http://host/path")
+    port = "" if number in (None, _DEFAULT_PORTS.get(scheme)) else f":{number}"
+    query = _normal_escapes(parts.query, _QUERY)
     return urlunsplit((scheme, host + port, _path(parts.path or "/"), query, ""))
+
+
+def _host(host: str) -> str:
+    """Lower case, IDNA, without the root's dot; what IDNA refuses is escaped as it stands."""
+    with contextlib.suppress(UnicodeError):
+        host = host.encode("idna").decode("ascii")
+    host = quote(host, safe="%:", errors="surrogatepass").lower().rstrip(".")
+    return f"[{host}]" if ":" in host else host
 
 
 def key_prefix(key: str) -> bytes:
@@ -88,25 +107,26 @@ def document_id(key: str, payload: bytes) -> bytes:
     return key_prefix(key) + hashlib.sha256(payload).digest()[:8]
 
 
-# Two- and three-letter language tags as they stand in paths: zh, zh-CN, zh_Hant, pt-br, eng.
-_LANGUAGE = re.compile(r"(?i)^[a-z]{2,3}([-_](hans|hant|[a-z]{2}|[0-9]{3}))?$")
-_LANGUAGE_CODES = frozenset(
-    "aa ab af am ar as az ba be bg bn bo br bs ca cs cy da de dz el en eo es et eu fa fi fo fr fy ga gd gl gu he hi hr "
-    "hu hy id is it ja jv ka kk km kn ko ku ky la lb lo lt lv mg mi mk ml mn mr ms mt my nb ne nl nn no oc or pa pl ps "
-    "pt ro ru sa sd si sk sl sq sr su sv sw ta te tg th tk tl tr tt ug uk ur uz vi wo xh yi yo za zh zu "
-    "chs cht eng zho chi deu fra jpn kor rus spa".split()
-)
+# Two- and three-letter language tags as they stand in paths: zh, zh-CN, zh_Hant, zh-Hans-CN, pt-br, eng.
+_LANGUAGE = re.compile(r"(?i)[a-z]{2,3}([-_](hans|hant))?([-_]([a-z]{2}|[0-9]{3}))?")
+_CODES = """
+aa ab af am ar as az ba be bg bn bo br bs ca cs cy da de dz el en eo es et eu fa fi fo fr fy ga gd gl gu he hi hr hu hy
+id is it ja jv ka kk km kn ko ku ky la lb lo lt lv mg mi mk ml mn mr ms mt my nb ne nl nn no oc or pa pl ps pt ro ru sa
+sd si sk sl sq sr su sv sw ta te tg th tk tl tr tt ug uk ur uz vi wo xh yi yo za zh zu
+chs cht eng zho chi deu fra jpn kor rus spa
+"""
+_LANGUAGE_CODES = frozenset(_CODES.split())
 
 
 def _is_language(segment: str) -> bool:
-    return bool(_LANGUAGE.match(segment)) and re.split("[-_]", segment)[0].lower() in _LANGUAGE_CODES
+    return bool(_LANGUAGE.fullmatch(segment)) and re.split("[-_]", segment)[0].lower() in _LANGUAGE_CODES
 
 
 def translation_key(url: str) -> str:
     """A URL without its language: pages that translate each other share it.
 
     Drops a language segment of the path (`/zh-CN/a` and `/en-US/a`), a language part of the file name
-    (`a.zh-cn.html`), and a language label of the host (`zh.example.org`).
+    (`a.zh-cn.html`, `a.html.zh`), and a language label of the host (`zh.example.org`).
     """
     parts = urlsplit(url)
     labels = (parts.hostname or "").split(".")
@@ -114,7 +134,14 @@ def translation_key(url: str) -> str:
     segments = [segment for segment in parts.path.split("/")[:-1] if not _is_language(segment)]
     name = parts.path.rsplit("/", 1)[-1].split(".")
     if len(name) > 2:
-        name = [name[0], *(part for part in name[1:-1] if not _is_language(part)), name[-1]]
+        name = [name[0], *(part for part in name[1:] if not _is_language(part))]
     elif len(name) == 1 and _is_language(name[0]):
         name = [""]
     return urlunsplit(("", host, "/".join([*segments, ".".join(name)]), parts.query, ""))
+
+
+def byte_sizes(text: pa.Array) -> npt.NDArray[np.int64]:
+    """UTF-8 bytes of each text of a large_string array."""
+    if len(text) == 0:  # an empty array may have no buffers
+        return np.empty(0, np.int64)
+    return np.diff(np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, 8 * text.offset))

@@ -40,14 +40,26 @@ def sha256_file(path: Path) -> str:
 
 def _zeroed(array: pa.Array) -> pa.Array:
     """The same values with null slots that hold nothing: Arrow leaves garbage there, and it would be hashed."""
-    if array.null_count == 0 or pa.types.is_nested(array.type):
+    kind = array.type
+    if pa.types.is_nested(kind):
+        # A list's values may hide behind nulls of their own, or of the list: rebuilt where there are any.
+        hidden = array.null_count or (pa.types.is_list(kind) and array.values.null_count)
+        plain = pa.types.is_list(kind) and not pa.types.is_nested(kind.value_type)
+        return array if plain and not hidden else pa.array(array.to_pylist(), type=kind)
+    if array.null_count == 0 or pa.types.is_null(kind):
         return array
-    if pa.types.is_primitive(array.type) and not pa.types.is_temporal(array.type):
-        filled = array.fill_null(0) if not pa.types.is_boolean(array.type) else array.fill_null(False)
-        mask = np.asarray(array.is_null())
-        validity = pa.array(~mask).buffers()[1]
-        return pa.Array.from_buffers(array.type, len(array), [validity, filled.buffers()[1]], array.null_count)
-    return pa.array(array.to_pylist(), type=array.type)
+    if pa.types.is_boolean(kind):
+        filled = array.fill_null(False)
+    elif pa.types.is_fixed_size_binary(kind):
+        filled = array.fill_null(bytes(kind.byte_width))
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        filled = array.fill_null("")
+    elif pa.types.is_primitive(kind) and not pa.types.is_temporal(kind):
+        filled = array.fill_null(0)
+    else:
+        return pa.array(array.to_pylist(), type=kind)
+    validity = pa.array(~np.asarray(array.is_null())).buffers()[1]
+    return pa.Array.from_buffers(kind, len(array), [validity, *filled.buffers()[1:]], array.null_count)
 
 
 def _rebatched(batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -61,14 +73,14 @@ def _rebatched(batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema) 
             rows += batch.num_rows
         while rows >= ROWS_PER_BATCH:
             table = pa.Table.from_batches(pending, schema)
-            yield _compact(table.slice(0, ROWS_PER_BATCH))
+            yield compact(table.slice(0, ROWS_PER_BATCH))
             pending, rows = table.slice(ROWS_PER_BATCH).to_batches(), rows - ROWS_PER_BATCH
     if rows:
-        yield _compact(pa.Table.from_batches(pending, schema))
+        yield compact(pa.Table.from_batches(pending, schema))
 
 
-def _compact(table: pa.Table) -> pa.RecordBatch:
-    """One batch whose buffers start at 0 and hold only its own rows."""
+def compact(table: pa.Table) -> pa.RecordBatch:
+    """One batch whose buffers start at 0 and hold only its own rows, with nothing under nulls."""
     columns = []
     for column in table.columns:
         # concat_arrays copies, which drops offsets and unused values of slices.
@@ -102,33 +114,43 @@ def write_shard(
     return ShardFile(path=path, rows=rows, bytes=path.stat().st_size, sha256=sha256_file(path))
 
 
+_WAY_OUT = "remove its stage's folder and run again"
+
+
 def _reader(path: Path) -> pa.ipc.RecordBatchFileReader:
     try:
         return pa.ipc.open_file(pa.memory_map(str(path)))
     except FileNotFoundError:
-        raise ShardError(f"shard {path} is missing: remove its stage's folder and run again") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ShardError(
-            f"shard {path} is not a readable Arrow file ({error}): remove its stage's folder and run again"
-        ) from error
+        raise ShardError(f"shard {path} is missing: {_WAY_OUT}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(f"shard {path} is not a readable Arrow file ({error}): {_WAY_OUT}") from error
+
+
+def _chosen(path: Path, schema: pa.Schema, columns: list[str] | None) -> pa.Schema:
+    if columns is None:
+        return schema
+    if missing := [name for name in columns if name not in schema.names]:
+        raise ShardError(f"shard {path} has no columns {missing}; it has {schema.names}: {_WAY_OUT}")
+    return pa.schema([schema.field(name) for name in columns])
 
 
 def iterate(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The shard's batches in order, memory-mapped; raises ShardError naming the file."""
+    """The shard's batches in order, memory-mapped; raises ShardError naming the file.
+
+    Structure is checked here, the bytes of values are not: a manifest's checksum does that.
+    """
     reader = _reader(path)
+    names = _chosen(path, reader.schema, columns).names
     for index in range(reader.num_record_batches):
         try:
             batch = reader.get_batch(index)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ShardError(
-                f"shard {path}, batch {index} is corrupt ({error}): remove its stage's folder and run again"
-            ) from error
-        yield batch if columns is None else batch.select(columns)
+            batch.validate()
+        except (pa.ArrowException, OSError) as error:
+            raise ShardError(f"shard {path}, batch {index} is corrupt ({error}): {_WAY_OUT}") from error
+        yield batch if columns is None else batch.select(names)
 
 
 def open_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
     """The whole shard as a table; zero-copy when it was written uncompressed."""
-    schema = _reader(path).schema
-    if columns is not None:
-        schema = pa.schema([schema.field(name) for name in columns])
+    schema = _chosen(path, _reader(path).schema, columns)
     return pa.Table.from_batches(iterate(path, columns), schema)

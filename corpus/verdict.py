@@ -55,6 +55,8 @@ def count_ids(ids: pa.Array | pa.ChunkedArray) -> Count:
     array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
     if len(array) == 0:
         return Count()
+    if array.null_count or array.type != pa.binary(16):
+        raise ReconciliationError(f"ids are {array.type} with {array.null_count} nulls; they are 16 bytes, each there")
     data = np.frombuffer(array.buffers()[1], dtype=">u4", count=4 * len(array), offset=16 * array.offset)
     words = data.reshape(-1, 4).astype(np.uint64).sum(axis=0)  # 32-bit words: no overflow below 2^32 rows
     total = sum(int(word) << shift for word, shift in zip(words, (96, 64, 32, 0), strict=True))
@@ -94,10 +96,11 @@ class Tally:
         """Raise ReconciliationError, with both sides, unless the figures balance."""
         left, right = self.came + self.born, sum(self.dropped.values(), self.kept)
         if left != right:
+            dropped = {reason: count.documents for reason, count in self.dropped.items()}
             raise ReconciliationError(
                 f"{where}: in {self.came.documents} + born {self.born.documents} = {left.documents} documents "
                 f"(id sum {left.id_sum:032x}), but kept {self.kept.documents} + dropped "
-                f"{ {k: v.documents for k, v in self.dropped.items()} } = {right.documents} (id sum {right.id_sum:032x})"
+                f"{dropped} = {right.documents} (id sum {right.id_sum:032x})"
             )
         bytes_left = self.bytes_in + sum(self.added.values())
         bytes_right = self.bytes_out + sum(self.removed.values())
