@@ -128,8 +128,8 @@ def _check(history: History, census: Census) -> None:
         told = history.artifact(stage).tally.kept.documents
         if counted != told:
             raise ReconciliationError(
-                f"stage {stage.name} ({stage.directory}): its ledger's rows leave {counted} documents, its manifest says "
-                f"{told}: remove that folder and run again"
+                f"stage {stage.name} ({stage.directory}): its ledger's rows leave {counted} documents, its manifest "
+                f"says {told}: remove that folder and run again"
             )
 
 

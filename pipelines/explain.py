@@ -13,7 +13,7 @@ from corpus.document import canonical_url
 from pipelines.changes import shown
 from pipelines.history import History, Past
 from pipelines.lookup import Place, find, label, labels, matches, prefixes, raw_ids, wanted
-from pipelines.samples import choose, documents, excerpt, languages, named, printable, take
+from pipelines.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take
 from pipelines.selection import HELD_OUT, TRAIN
 from pipelines.steps import Training, training
 
@@ -233,7 +233,8 @@ def explain_rule(history: History, name: str, out: Out, raw: bool = False) -> in
     if name in reasons:
         seen = True
         out(f"{name}: {reasons[name]} captures gave no document, among them")
-        for letter in islice(_letters(history, name), NEAREST):
+        letters = (letter for stage in history.of_kind("extract") for letter in dead_letters(history, stage, name))
+        for letter in islice(letters, NEAREST):
             out(f"  {letter['id'].hex()} {printable(letter['detail'] or '')}  {printable(label(letter))}")
     if not seen:
         dropped = {r for s in trunk.verdicts for r in history.artifact(s).tally.dropped} | set(reasons)
@@ -248,14 +249,6 @@ def _dead_reasons(history: History) -> dict[str, int]:
         for stage in history.of_kind("extract")
         for reason, count in history.artifact(stage).tally.dropped.items()
     }
-
-
-def _letters(history: History, reason: str) -> Iterator[dict[str, Any]]:
-    for stage in history.of_kind("extract"):
-        artifact = history.artifact(stage)
-        for name in artifact.names("dead"):
-            table = artifact.table(name)
-            yield from table.filter(pc.equal(table["reason"], reason)).to_pylist()
 
 
 Columns = list[npt.NDArray[Any]]  # first, value, threshold
@@ -288,7 +281,7 @@ def _rule(
     told = documents(edition, places, ["url", "source", "record", "text"])
     for (rule, language), (first, value, threshold) in values.items():
         tongue = language or "unknown language"
-        out(f"{rule} in {stage.name}, {tongue}: {len(first)} fail it, {int(first.sum())} of them first by it")
+        out(f"{rule} in {stage.name}, {tongue}: {len(first)} fail it, {int(first.sum())} of them fail it first")
         out(f"  values     {_quantiles(value)}; threshold {', '.join(f'{t:.4g}' for t in np.unique(threshold)[:4])}")
         for drop in nearest.get((rule, language), []):
             document = told[drop.shard, drop.row]

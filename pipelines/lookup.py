@@ -66,7 +66,7 @@ def wanted(key: str) -> list[tuple[bytes, int | None]]:
         text = key.strip()
         whole = len(text) // 2 * 2
         out.append((bytes.fromhex(text[:whole]), int(text[-1], 16) if len(text) % 2 else None))
-    return out
+    return list(dict.fromkeys(out))
 
 
 def id_shards(history: History) -> tuple[Artifact, str]:

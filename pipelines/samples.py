@@ -1,13 +1,14 @@
 """Rows of shards read where they lie, samples of what rules drop, and text that is safe to show."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpus.shard import ROWS_PER_BATCH, ShardError
 from pipelines.history import History, Past
@@ -101,9 +102,12 @@ class Drop:
 Near = Literal["id", "margin"]
 
 
-def verdict_shards(history: History, stage: Past) -> list[str]:
-    """Names of the ledger's shards of a stage."""
-    return history.artifact(stage).names("verdicts")
+def dead_letters(history: History, stage: Past, reason: str) -> Iterator[dict[str, Any]]:
+    """Captures that gave no document for one reason, in id order."""
+    artifact = history.artifact(stage)
+    for name in artifact.names("dead"):
+        table = artifact.table(name)
+        yield from table.filter(pc.equal(table["reason"], reason)).to_pylist()
 
 
 def languages(history: History, shard: int) -> "np.ndarray[Any, np.dtype[Any]] | None":
