@@ -61,6 +61,7 @@ class Extracted:
     """A batch of documents and the dead letters met on the way; every capture is in exactly one of them."""
 
     documents: pa.RecordBatch
+    payload_bytes: pa.Array  # int64, of each document's capture
     dead: pa.RecordBatch
 
 
@@ -174,6 +175,7 @@ class _Rows:
 
     source: str
     documents: list[dict[str, Any]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
     bytes: int = 0
 
@@ -192,6 +194,7 @@ class _Rows:
             return
         language = capture.declared_language or page.language
         self.documents.append({**key, "declared_language": language, "title": page.title, "text": page.text})
+        self.sizes.append(len(capture.payload))
         self.bytes += len(page.text)
 
     def full(self) -> bool:
@@ -200,6 +203,7 @@ class _Rows:
     def batches(self) -> Extracted:
         return Extracted(
             pa.RecordBatch.from_pylist(self.documents, schema=DOCUMENT),
+            pa.array(self.sizes, pa.int64()),
             pa.RecordBatch.from_pylist(self.dead, schema=DEAD),
         )
 

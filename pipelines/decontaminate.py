@@ -15,9 +15,8 @@ from pydantic import Field
 
 from corpus.configuration import Doc, configuration
 from corpus.verdict import VERDICT
-from pipelines.edit import shard_items
 from pipelines.identity import StageName
-from pipelines.selection import HELD_OUT, Judged, came_in, ids_of, verdict_table
+from pipelines.selection import HELD_OUT, Judged, came_in, ids_of, shard_items, verdict_table
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 from pipelines.store import sum_tallies
 

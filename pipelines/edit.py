@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from corpus.edits import AnyEdit
 
 from corpus.configuration import Doc, configuration
-from corpus.document import DOCUMENT
+from corpus.document import DOCUMENT, byte_sizes
 from corpus.edit import EDITS, Edit, apply_spans
 from corpus.verdict import Tally, count_ids
 from pipelines.identity import StageName
+from pipelines.selection import shard_items
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 from pipelines.store import sum_tallies
 
@@ -24,15 +24,6 @@ class EditStage:
     kind: Literal["edit"] = "edit"
     input: Annotated[StageName, Doc("the edition to change")]
     edits: Annotated[dict[str, AnyEdit], Doc("edits by name, applied by their `order`")]
-
-
-def shard_items(context: Context, role: str = "edition") -> list[Item]:
-    """One item a home shard of the edition."""
-    edition = context.inputs[role]
-    return [
-        Item(name.rpartition("-")[2], edition.files[name].bytes, {"shard": index})
-        for index, name in enumerate(edition.names("documents"))
-    ]
 
 
 def _ordered(what: EditStage) -> list[tuple[str, Edit]]:
@@ -60,13 +51,6 @@ def edit_batch(text: pa.Array, edits: list[tuple[str, Edit]]) -> tuple[pa.Array,
         )
         text = apply_spans(text, found)
     return text, spans
-
-
-def byte_sizes(text: pa.Array) -> npt.NDArray[np.int64]:
-    """UTF-8 bytes of each text of a large_string array."""
-    if len(text) == 0:  # an empty array may have no buffers
-        return np.empty(0, np.int64)
-    return np.diff(np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, 8 * text.offset))
 
 
 def edit_shard(job: Job, item: Item) -> None:

@@ -15,7 +15,7 @@ from pipelines.lease import Lease, try_acquire
 from pipelines.progress import Progress
 from pipelines.runner import Workers, run_phase
 from pipelines.stage import Context, Job, Program, Stage
-from pipelines.store import Artifact, seal
+from pipelines.store import Artifact, Commit, StoreError, seal, sweep
 
 Say = Callable[[str], None]
 POLL_S = 0.2
@@ -38,7 +38,12 @@ class Store:
 
 def load(kind: str, digest: str, directory: Path) -> Artifact | None:
     """A finished result in a folder, or None."""
-    return Artifact.load(kind, digest, directory) if (directory / "manifest.json").exists() else None
+    if not (directory / "manifest.json").exists():
+        return None
+    found = Artifact.load(kind, digest, directory)
+    if (directory / "commits").exists():  # killed between the manifest and its sweep
+        sweep(directory, {entry.file for entry in found.files.values()})
+    return found
 
 
 @contextmanager
@@ -88,10 +93,15 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
 
 def _seal(program: Program, stage: Stage, context: Context, started: float) -> None:
     sealed = program.seal(context)
-    commits, outputs = {}, {}
+    outputs: dict[str, Commit] = {}
     for phase in program.phases((context,)):
-        found = {f"{phase.name}/{name}": commit for name, commit in context.commits(phase.name).items()}
-        commits |= found
+        done = context.commits(phase.name)
+        if wrong := {item.name for item in phase.items} ^ done.keys():
+            raise StoreError(
+                f"{context.directory}: phase {phase.name} has {len(phase.items)} items and {len(done)} commits; "
+                f"{sorted(wrong)[:4]} are not in both. Remove the folder and run again"
+            )
+        found = {f"{phase.name}/{name}": commit for name, commit in done.items()}
         outputs |= {} if phase.scratch else found
     record: dict[str, Json] = {
         "host": socket.gethostname(),

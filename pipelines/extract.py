@@ -14,13 +14,12 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from corpus.document import DOCUMENT
+from corpus.document import DOCUMENT, byte_sizes
 from corpus.extract import DEAD, Extract, extract
 from corpus.sources.capture import Item as Piece
 from corpus.sources.source import items as pieces
 from corpus.sources.source import read
 from corpus.verdict import Count, Tally, count_ids
-from pipelines.edit import byte_sizes
 from pipelines.identity import StageName
 from pipelines.shuffle import bucket_of, gather, scatter, shard_count
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
@@ -64,7 +63,7 @@ def scatter_piece(job: Job, item: Item) -> None:
         runs, held = 0, 0
         captures = read(source, item.arguments["piece"])
         for part in extract(captures, context.what.source, context.what.extract):
-            batches["documents"].append(part.documents.append_column("payload_bytes", part.payload_bytes))
+            batches["documents"].append(part.documents.append_column(_DOCUMENTS.field("payload_bytes"), part.payload_bytes))
             batches["dead"].append(part.dead)
             held += part.documents.nbytes
             if held >= SPILL:

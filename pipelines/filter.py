@@ -12,9 +12,8 @@ from corpus.configuration import Doc, configuration
 from corpus.filters import AnyRule
 from corpus.rule import Rule, ordered
 from corpus.verdict import VERDICT
-from pipelines.edit import shard_items
 from pipelines.identity import StageName
-from pipelines.selection import Judged, Mask, came_in, ids_of, measured, verdict_table
+from pipelines.selection import Judged, Mask, came_in, ids_of, measured, shard_items, verdict_table
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 from pipelines.store import sum_tallies
 

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.dedup import components
-from pipelines.edit import shard_items
-from pipelines.selection import measured
+from pipelines.selection import measured, shard_items
 from pipelines.shuffle import gather, scatter
 from pipelines.stage import Context, Item, Job, Phase, Step
 from pipelines.store import Commit

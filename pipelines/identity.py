@@ -71,7 +71,10 @@ def encode(value: object, file_hash: FileHash, path: str = "what") -> Json:
 
 def _encode_dataclass(value: object, file_hash: FileHash, path: str) -> Json:
     cls = type(value)
-    out: dict[str, Json] = {"$type": f"{cls.__module__}.{cls.__qualname__}", "$version": getattr(cls, "version", 1)}
+    version = getattr(cls, "version", 1)
+    if not isinstance(version, int):
+        raise UnencodableError(f"{path}: {cls.__qualname__}.version is no whole number: declare it ClassVar[int]")
+    out: dict[str, Json] = {"$type": f"{cls.__module__}.{cls.__qualname__}", "$version": version}
     for item in dataclasses.fields(value):  # type: ignore[arg-type]
         out[item.name] = encode(getattr(value, item.name), file_hash, f"{path}.{item.name}")
     return out
@@ -99,15 +102,28 @@ def digest_of(value: Json) -> str:
 
 def library_versions(libraries: tuple[str, ...]) -> dict[str, Json]:
     """Installed versions of the distributions that decide a stage's output, and the store's format."""
-    return {"store-format": FORMAT_VERSION, **{name: metadata.version(name) for name in sorted(libraries)}}
+    found: dict[str, Json] = {"store-format": FORMAT_VERSION}
+    for name in sorted(libraries):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            raise UnencodableError(f"library {name}, which decides a stage's output, is not installed") from None
+    return found
 
 
 def differences(old: Json, new: Json, path: str = "") -> list[tuple[str, Json, Json]]:
-    """Dotted fields in which two encodings differ, with both values; None stands for absent."""
+    """Dotted fields in which two encodings differ, with both values; None stands for absent.
+
+    Empty if and only if both have one digest.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         found: list[tuple[str, Json, Json]] = []
         for key in sorted({*old, *new}):
             where = f"{path}.{key}" if path else key
-            found += differences(old.get(key), new.get(key), where)
+            if key in old and key in new:
+                found += differences(old[key], new[key], where)
+            else:
+                found.append((where, old.get(key), new.get(key)))
         return found
-    return [] if old == new else [(path, old, new)]
+    # As text: Python holds 1, 1.0 and True to be equal, a digest does not.
+    return [] if canonical_json(old) == canonical_json(new) else [(path, old, new)]

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,23 +41,26 @@ def _read(path: Path) -> Owner | None:
         return Owner(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, TypeError):  # torn by a kill in the middle of its write
+    except (ValueError, TypeError):  # torn: the machine went down in the middle of its write
         return Owner("unknown", 0, 0.0, "")
 
 
 def _alive(owner: Owner, path: Path) -> bool:
-    if owner.host == socket.gethostname():
-        try:
-            process = psutil.Process(owner.pid)
-            same = abs(process.create_time() - owner.started) < 1.0
-            return same and bool(process.status() != psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return False
+    """Whether the owner still runs: here by its process, elsewhere by its heartbeat."""
     try:
         age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return False
-    return age < (HEARTBEAT_S if owner.pid == 0 else STALE_S)
+    if owner.host != socket.gethostname():
+        return age < (HEARTBEAT_S if owner.pid == 0 else STALE_S)
+    try:
+        process = psutil.Process(owner.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        # Start times move when the clock is set: a process that beats is not taken for a later one with its pid.
+        return abs(process.create_time() - owner.started) < 1.0 or age < STALE_S
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
@@ -78,16 +81,21 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            if not self._path.exists():  # taken over: commits are guarded by their own records
+            if not self.held():  # taken over: commits are guarded by their own records
                 return
-            os.utime(self._path)
+            with suppress(FileNotFoundError):
+                os.utime(self._path)
+
+    def held(self) -> bool:
+        """Whether the lease is still this owner's; one that slept past STALE_S may have lost it."""
+        return _read(self._path) == self._owner
 
     def release(self) -> None:
         """Stop the heartbeat and remove the lease, if it is still this owner's."""
         self._stop.set()
         self._thread.join()
         with _exclusive(self._path.with_suffix(".lock")):
-            if _read(self._path) == self._owner:
+            if self.held():
                 self._path.unlink()
 
 

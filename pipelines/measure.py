@@ -7,8 +7,8 @@ from corpus.configuration import Doc, configuration
 from corpus.measure import checked
 from corpus.measures import AnyMeasure
 from corpus.verdict import Tally, count_ids
-from pipelines.edit import shard_items
 from pipelines.identity import StageName
+from pipelines.selection import shard_items
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 from pipelines.store import Attempt, sum_tallies
 

@@ -4,8 +4,11 @@ The runner is named: `DirectRunner` would choose its engine by what the network 
 is never used: with two workers it loses GroupByKey data without a word.
 """
 
+import contextlib
 import json
 import logging
+import os
+import re
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +28,19 @@ class Workers:
     processes: int = 1
     runner: str = "local"
     options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse engines that lose data, or that are another one tomorrow."""
+        if bad := [o for o in self.options if "multi_threading" in o or o.lstrip("-").startswith("direct")]:
+            raise ValueError(
+                f"site.runner_options={bad}: how local workers run is Siku's to say, for Beam's multi_threading loses "
+                "GroupByKey data; set site.workers instead"
+            )
+        if re.search("direct|fnapi|dask", self.runner.lower()):
+            raise ValueError(
+                f"site.runner={self.runner!r}: Beam's DirectRunner is another engine by what the network offers, and "
+                "DaskRunner drops outputs; site.runner=local is the engine for one machine"
+            )
 
 
 class ItemFailedError(RuntimeError):
@@ -55,15 +71,16 @@ def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
     small = sum(item.bytes for item in items) < SMALL_INPUT or len(items) == 1 or workers.processes == 1
     try:
         _run_beam(items, phase.function, job, workers, in_process=small)
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:
-        raise _first_failure(job, phase) or error from None
+    except Exception:
+        failed = _first_failure(job, phase)
+        if failed is None:
+            raise
+        raise failed from None
 
 
 def _run_beam(items: list[Item], function: ItemFunction, job: Job, workers: Workers, *, in_process: bool) -> None:
     beam_do, beam_module, options_type = _beam()
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # failures are told by note_failure
     if workers.runner == "local":
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
@@ -92,9 +109,12 @@ def _beam() -> tuple[type, "beam", type]:
 def note_failure(job: Job, item: Item, error: BaseException) -> None:
     """Leave a worker's traceback where the parent finds it: Beam's own wraps it many times over."""
     folder = job[0].directory / "failures"
-    folder.mkdir(parents=True, exist_ok=True)
     body = {"message": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
-    (folder / f"{item.name}.json").write_text(json.dumps(body))
+    with contextlib.suppress(OSError):  # on a full disk; the engine still raises the error itself
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{item.name}.{os.getpid()}"
+        temporary.write_text(json.dumps(body))
+        temporary.replace(folder / f"{item.name}.json")
 
 
 def _first_failure(job: Job, phase: Phase) -> ItemFailedError | None:

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpus.verdict import VERDICT, Count, Tally, count_ids
-from pipelines.stage import Context
+from corpus.verdict import VERDICT, Count, ReconciliationError, Tally, count_ids
+from pipelines.stage import Context, Item
 from pipelines.store import Artifact, StoreError
 
 TRAIN, HELD_OUT, UNFIT = 0, 1, 2  # sides of the split; UNFIT: held out, but fails the fixed rules
@@ -25,6 +25,15 @@ class Judged:
     value: npt.NDArray[np.float64]
     threshold: npt.NDArray[np.float64]
     keeper: Sequence[bytes | None] | None = None
+
+
+def shard_items(context: Context, role: str = "edition") -> list[Item]:
+    """One item a home shard of the edition."""
+    edition = context.inputs[role]
+    return [
+        Item(name.rpartition("-")[2], edition.files[name].bytes, {"shard": index})
+        for index, name in enumerate(edition.names("documents"))
+    ]
 
 
 def verdict_inputs(context: Context) -> list[Artifact]:
@@ -62,8 +71,12 @@ def measured(context: Context, measure: str, shard: int, columns: list[str] | No
 def verdict_table(ids: pa.Array, came: Mask, judged: Sequence[Judged]) -> tuple[pa.Table, Tally]:
     """Rows of the ledger, sorted by row and then in the order given, and the shard's tally.
 
-    The first rule to fail a row names the reason in the funnel.
+    The first rule to fail a row names the reason in the funnel. A judged row that did not come in makes a tally
+    that fails its check. Raises ReconciliationError for a row that one rule judges twice.
     """
+    for one in judged:
+        if np.any(np.diff(one.rows) <= 0):
+            raise ReconciliationError(f"{one.rule} judges a row twice, or its rows do not ascend")
     row = np.concatenate([j.rows for j in judged] or [np.empty(0, np.int64)])
     which = np.concatenate([np.full(len(j.rows), i) for i, j in enumerate(judged)] or [np.empty(0, np.int64)])
     order = np.lexsort((which, row))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.shard import ROWS_PER_BATCH, ShardError
+from corpus.shard import ROWS_PER_BATCH, ShardError, compact
 from pipelines.store import Attempt, full_disk_explained
 
 _OFFSETS = b"siku.offsets"
@@ -39,6 +39,8 @@ def scatter(
     attempt: Attempt, name: str, table: pa.Table, bucket: npt.NDArray[np.int64], buckets: int, sort: Sequence[str]
 ) -> None:
     """Write `table` as one file, bucket-contiguous and sorted by `sort` within each bucket."""
+    if len(bucket) and not 0 <= bucket.min() <= bucket.max() < buckets:
+        raise ValueError(f"{name}: rows of buckets {bucket.min()} to {bucket.max()}, but there are {buckets}")
     keys = [("__bucket", "ascending"), *((column, "ascending") for column in sort)]
     order = pc.sort_indices(table.append_column("__bucket", pa.array(bucket)), sort_keys=keys)
     sorted_table, edges = table.take(order), np.searchsorted(np.sort(bucket), np.arange(buckets + 1))
@@ -46,8 +48,7 @@ def scatter(
     offsets = [0]
     for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         for first in range(start, stop, ROWS_PER_BATCH):
-            piece = sorted_table.slice(first, min(ROWS_PER_BATCH, stop - first)).combine_chunks()
-            batches += piece.to_batches()
+            batches.append(compact(sorted_table.slice(first, min(ROWS_PER_BATCH, stop - first))))
         offsets.append(len(batches))
     schema = table.schema.with_metadata({_OFFSETS: json.dumps(offsets).encode()})
     path = attempt.path(name, ".arrow")
@@ -64,7 +65,7 @@ def _range(path: Path, bucket: int) -> Iterator[pa.RecordBatch]:
         offsets = json.loads(reader.schema.metadata[_OFFSETS])
         for index in range(offsets[bucket], offsets[bucket + 1]):
             yield reader.get_batch(index).replace_schema_metadata(None)
-    except (pa.ArrowInvalid, OSError, KeyError, TypeError) as error:
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
         raise ShardError(
             f"scatter file {path} is not readable ({error}): remove its stage's folder and run again"
         ) from error

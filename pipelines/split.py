@@ -19,11 +19,10 @@ from corpus.dedup import bands
 from corpus.document import translation_key
 from corpus.filters import AnyRule
 from corpus.verdict import VERDICT, Count, Tally, count_ids
-from pipelines.edit import shard_items
 from pipelines.filter import columns_of, judge_rules
 from pipelines.groups import EXACT, KEYS, NEAR, PATH, Grouping, copies, labels, signatures, similar
 from pipelines.identity import StageName
-from pipelines.selection import HELD_OUT, TRAIN, UNFIT, Judged, ids_of, measured, verdict_table
+from pipelines.selection import HELD_OUT, TRAIN, UNFIT, Judged, ids_of, measured, shard_items, verdict_table
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 from pipelines.store import sum_tallies
 

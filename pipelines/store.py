@@ -51,8 +51,7 @@ class Commit:
 
     def content_hash(self) -> str:
         """Equal for equal work, whoever did it and when."""
-        files: dict[str, Json] = {name: entry.content() for name, entry in self.files.items()}
-        return digest_of({"files": files, "tally": _json(self.tally.encode()), "figures": _json(self.figures)})
+        return _content_hash(self.files, self.tally, self.figures)
 
     def save(self, path: Path) -> None:
         """Create the record, durably, unless one is there. Raises FileExistsError."""
@@ -62,11 +61,12 @@ class Commit:
             "figures": self.figures,
         }
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-        write_durably(temporary, json.dumps(body, sort_keys=True))
         try:
+            write_durably(temporary, json.dumps(body, sort_keys=True))
             os.link(temporary, path)  # fails if present: a rename would replace the first commit
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
+        _sync(path.parent)
 
     @classmethod
     def load(cls, path: Path) -> "Commit":
@@ -81,6 +81,11 @@ class Commit:
 
 def _entry(entry: Entry) -> dict[str, Json]:
     return {"file": entry.file, **entry.content()}
+
+
+def _content_hash(files: Mapping[str, Entry], tally: Tally, figures: Mapping[str, Any]) -> str:
+    content: dict[str, Json] = {name: entry.content() for name, entry in files.items()}
+    return digest_of({"files": content, "tally": _json(tally.encode()), "figures": _json(figures)})
 
 
 def _json(value: object) -> Json:
@@ -130,9 +135,16 @@ class Attempt:
         return path
 
     def add(self, name: str, path: Path, rows: int) -> None:
-        """Count a finished file, made at `path(name, ...)`, as part of the item."""
+        """Count a finished file, made at `path(name, ...)`, as part of the item; it is synced here."""
+        with full_disk_explained(path):
+            _sync(path)
         file = path.relative_to(self._directory).as_posix()
-        self._files[name] = Entry(file, rows, path.stat().st_size, sha256_file(path))
+        self._enter(name, Entry(file, rows, path.stat().st_size, sha256_file(path)))
+
+    def _enter(self, name: str, entry: Entry) -> None:
+        if name in self._files:
+            raise StoreError(f"{self._record}: the item writes {name} twice")
+        self._files[name] = entry
 
     def shard(
         self, name: str, batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema, *, compressed: bool = True
@@ -141,14 +153,18 @@ class Attempt:
         path = self.path(name, ".arrow")
         with full_disk_explained(path):
             shard = write_shard(path, batches, schema, compressed=compressed)
-        self._files[name] = Entry(path.name, shard.rows, shard.bytes, shard.sha256)
+        self._enter(name, Entry(path.name, shard.rows, shard.bytes, shard.sha256))
 
     def tally(self, tally: Tally) -> None:
         """Add to the item's ledger figures."""
         self._tally = self._tally + tally
 
     def figure(self, name: str, value: object) -> None:
-        """A small JSON value that the seal will read."""
+        """A small JSON value that the seal will read. Raises StoreError for anything else."""
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"{self._record}: figure {name} = {value!r} is not JSON ({error})") from None
         self._figures[name] = value
 
     def __enter__(self) -> "Attempt":
@@ -158,18 +174,30 @@ class Attempt:
         if kind is not None:
             self._discard()
             return
+        try:
+            self._commit()
+        except BaseException:
+            if not self._committed():
+                self._discard()
+            raise
+
+    def _commit(self) -> None:
         commit = Commit(self._files, self._tally, self._figures)
         commit.tally.check(f"{self._record.parent.name}/{self._record.stem}")
+        _sync(self._directory)
         try:
             commit.save(self._record)
         except FileExistsError:
-            first = Commit.load(self._record)
-            self._discard()
-            if first.content_hash() != commit.content_hash():
+            if Commit.load(self._record).content_hash() != commit.content_hash():
                 raise StoreError(
                     f"{self._record}: a second attempt at this item made other bytes than the first. Its code or "
                     "libraries are not deterministic; fix that, bump the stage's version and run again"
                 ) from None
+            self._discard()
+
+    def _committed(self) -> bool:
+        """Whether the record is this attempt's own: an interrupt may come between it and the return."""
+        return self._record.exists() and self._token in self._record.read_text()
 
     def _discard(self) -> None:
         for path in self._temporary:
@@ -192,26 +220,26 @@ class Artifact:
     def load(cls, kind: str, digest: str, directory: Path) -> "Artifact":
         """Read a manifest and check that every file it names is there in full. Raises StoreError."""
         manifest = directory / "manifest.json"
+        way_out = f"remove {directory} and run again"
         try:
             body = json.loads(manifest.read_text())
             files = {name: Entry(**entry) for name, entry in body["files"].items()}
-            artifact = cls(
-                kind, digest, directory, files, Tally.decode(body["tally"]), body["figures"], body["content_hash"]
-            )
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"manifest {manifest} is not readable ({error!r}): remove {directory} and run again"
-            ) from error
-        if body["digest"] != digest:
-            raise StoreError(f"manifest {manifest} is of digest {body['digest']}, not {digest}: remove {directory}")
+            tally, figures = Tally.decode(body["tally"]), body["figures"]
+            found, content = digest_of(body["identity"]), _content_hash(files, tally, figures)
+            promised = (body["digest"], body["content_hash"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"manifest {manifest} is not readable ({error!r}): {way_out}") from error
+        if (digest, digest) != (body["digest"], found):
+            raise StoreError(f"manifest {manifest} is of digest {promised[0]} ({found}), not {digest}: {way_out}")
+        if content != promised[1]:
+            raise StoreError(f"manifest {manifest} has content {content}, but promises {promised[1]}: {way_out}")
+        artifact = cls(kind, digest, directory, files, tally, figures, content)
         for name, entry in files.items():
             path = directory / entry.file
             size = path.stat().st_size if path.exists() else None
             if size != entry.bytes:
-                found = "is missing" if size is None else f"has {size} bytes"
-                raise StoreError(
-                    f"{path} {found}, but {manifest} says {entry.bytes} bytes for {name}: remove {directory} and run again"
-                )
+                has = "is missing" if size is None else f"has {size} bytes"
+                raise StoreError(f"{path} {has}, but {manifest} says {entry.bytes} bytes for {name}: {way_out}")
         return artifact
 
     def names(self, part: str) -> list[str]:
@@ -237,12 +265,12 @@ class Artifact:
 
     def _verify(self, name: str) -> None:
         """Compare a shard's bytes with the manifest, once a process."""
-        path = self.path(name)
+        path, manifest = self.path(name), self.directory / "manifest.json"
         key = (str(path), self.files[name].sha256)
         if key not in _VERIFIED:
             if sha256_file(path) != self.files[name].sha256:
                 raise ShardError(
-                    f"shard {path} does not hold the bytes that {self.directory / 'manifest.json'} promises for {name}: "
+                    f"shard {path} does not hold the bytes that {manifest} promises for {name}: "
                     f"remove {self.directory} and run again"
                 )
             _VERIFIED.add(key)
@@ -269,25 +297,33 @@ def seal(
         if twice := files.keys() & commit.files.keys():
             raise StoreError(f"{directory}: two items wrote {sorted(twice)}")
         files |= commit.files
-    content: dict[str, Json] = {name: entry.content() for name, entry in files.items()}
     body = {
         "digest": digest_of(dict(identity)),
         "identity": dict(identity),
         "files": {name: _entry(entry) for name, entry in sorted(files.items())},
         "tally": tally.encode(),
         "figures": figures,
-        "content_hash": digest_of({"files": content, "tally": _json(tally.encode()), "figures": _json(figures)}),
+        "content_hash": _content_hash(files, tally, figures),
         "record": dict(record),
     }
+    manifest = directory / "manifest.json"
+    if manifest.exists():  # another owner was faster: the first seal stands, and its files stay
+        first = json.loads(manifest.read_text())
+        if first["content_hash"] != body["content_hash"]:
+            raise StoreError(f"{manifest}: made twice, with other content. Remove {directory} and run again")
+        sweep(directory, {entry["file"] for entry in first["files"].values()})
+        return
+    _sync(directory)  # the names of the shards, before the manifest that promises them
     temporary = directory / f".manifest.{uuid.uuid4().hex[:8]}"
     write_durably(temporary, json.dumps(body, sort_keys=True, indent=1))
-    temporary.replace(directory / "manifest.json")
-    _sync_folder(directory)
+    temporary.replace(manifest)
+    _sync(directory)
     sweep(directory, {entry.file for entry in files.values()})
 
 
-def _sync_folder(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -297,7 +333,7 @@ def _sync_folder(directory: Path) -> None:
 def sweep(directory: Path, keep: set[str]) -> None:
     """Remove scratch, commit records and files of abandoned attempts from a finished stage."""
     for path in directory.iterdir():
-        if path.is_file() and path.name not in keep | {"manifest.json", "lease.json", "lease.lock"}:
+        if path.is_file() and path.name not in keep and not path.name.startswith(("manifest.json", "lease.")):
             path.unlink(missing_ok=True)
     shutil.rmtree(directory / "commits", ignore_errors=True)
     shutil.rmtree(directory / "failures", ignore_errors=True)

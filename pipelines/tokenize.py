@@ -6,12 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.configuration import Doc, configuration
-from corpus.document import tokens_schema
+from corpus.document import byte_sizes, tokens_schema
 from corpus.tokenize import Encoder
 from corpus.verdict import Tally, count_ids
-from pipelines.edit import byte_sizes, shard_items
 from pipelines.identity import StageName
-from pipelines.selection import HELD_OUT, TRAIN, came_in, measured
+from pipelines.selection import HELD_OUT, TRAIN, came_in, measured, shard_items
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 from pipelines.store import sum_tallies
 

@@ -14,9 +14,8 @@ from pydantic import Field
 from corpus.configuration import Doc, configuration
 from corpus.tokenize import train_bpe
 from corpus.verdict import Tally
-from pipelines.edit import shard_items
 from pipelines.identity import StageName
-from pipelines.selection import came_in, measured
+from pipelines.selection import came_in, measured, shard_items
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 
 SAMPLE = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])

@@ -141,7 +141,7 @@ TRAIN = Program("train", 1, ("torch", "megatron-core", "numpy"), (), _seal, beam
 def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path) -> None:
     """Run `python -m module job.json` to its end, its output to the terminal and to `log`.
 
-    The child asks the kernel to end it with this process (SIKU_PARENT). Ctrl-C reaches it first, so that it can stop cleanly.
+    The child asks the kernel to end it with this process (SIKU_PARENT_PID). Ctrl-C reaches it first, so that it can stop cleanly.
     """
     from pydantic import TypeAdapter
 
@@ -149,7 +149,7 @@ def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path) -> No
     temporary.write_bytes(TypeAdapter(type(job)).dump_json(job, indent=1))
     temporary.replace(path)
     command = [sys.executable, "-m", module, str(path)]
-    environment: dict[str, Any] = {**os.environ, "PYTHONUNBUFFERED": "1", "SIKU_PARENT": str(os.getpid())}
+    environment: dict[str, Any] = {**os.environ, "PYTHONUNBUFFERED": "1", "SIKU_PARENT_PID": str(os.getpid())}
     with log.open("a") as file:
         process = subprocess.Popen(
             command,

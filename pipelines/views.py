@@ -303,8 +303,8 @@ def _held_out(history: History) -> dict[str, Any] | None:
     unfit = sum(count.documents for reason, count in dropped.items() if reason.startswith("unfit_"))
     note = (
         f"{held:,} documents are held out, {unfit:,} more were drawn but fail the fixed rules. Documents were grouped "
-        f"by path, text and similarity (J ≥ {what['near']}), and {100 * what['held_out']:g} % of groups drawn with salt "
-        f"{what['salt']!r}, before any filter. Split {split.digest}."
+        f"by path, text and similarity (J ≥ {what['near']}), and {100 * what['held_out']:g} % of groups drawn with "
+        f"salt {what['salt']!r}, before any filter. Split {split.digest}."
     )
     return {
         "note": note,
