@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-any-return"
 """xxh64 and the first word of SHA-1 over a byte range, as numba functions.
 
 xxh64: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md. SHA-1: FIPS 180-4.

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-any-return"
 """Shingles of words and their MinHash signatures.
 
 A shingle starts at every word and is the shortest run whose weight reaches words x characters, where an
