@@ -146,7 +146,7 @@ def save(directory: Path, trained: Trained, digest: str, step: int, samples: int
         if place.rank == 0:
             folder.mkdir()
         dist.barrier()
-        random = {key: state.cpu().numpy().tobytes() for key, state in random_states().items()}
+        random = {key: state.cpu().numpy().tobytes() for key, state in sorted(random_states().items())}
         part = {"entries": _write_stage(trained, folder), "random": random}
         parts: list[Any] = [None] * dist.get_world_size()
         dist.all_gather_object(parts, part)

@@ -58,7 +58,7 @@ def report_failure(error: BaseException) -> None:
     text = f"{type(error).__name__}: {error}\n" if own else "".join(traceback.format_exception(error))
     folder = os.environ.get(ERRORS)
     if folder is None:
-        sys.stderr.write(text)
+        os.write(2, text.encode("utf-8", "backslashreplace"))  # torch's own hook has sys.stderr redirected
         return
     path = Path(folder) / f"rank-{os.environ['RANK']}.json"
     temporary = path.with_suffix(".tmp")

@@ -37,9 +37,9 @@ def small_job(folder: Path, **changes: Any) -> dict[str, Any]:
     """A job of 12 steps on a model of two layers, as it stands in a job file; dotted keys set single fields."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = {}
-    for seed, name in enumerate(("en", "zh")):
+    for seed, (name, documents) in enumerate((("en", 15), ("zh", 120))):
         path = folder / f"{name}.arrow"
-        shards[name] = [str(path if path.exists() else write_tokens(path, name, 120, seed))]
+        shards[name] = [str(path if path.exists() else write_tokens(path, name, documents, seed))]
     job: dict[str, Any] = {
         "directory": str(folder / "run"),
         "digest": "d" * 16,

@@ -1,0 +1,82 @@
+"""The trainer with something done to it: `python driver.py JOB.json ACTION [ARGUMENT]`.
+
+record PATH    saves what the model was fed
+kill POINT     dies by SIGKILL at a point of its choice
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from pretrain import train as entry
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(point: str) -> None:
+    """Have the process die at the point."""
+    from pretrain import callbacks, checkpoint, trajectory
+    from pretrain.journal import Journal
+
+    name, _, count = point.partition(":")
+    calls = iter(range(1, 10**9))
+
+    def before(original):
+        def wrapped(*arguments):
+            if next(calls) == int(count):
+                die()
+            return original(*arguments)
+
+        return wrapped
+
+    if name == "tensor":  # in the middle of a checkpoint's tensors
+        checkpoint._write_tensor = before(checkpoint._write_tensor)
+    elif name == "gap":  # between the tensors and the manifest
+        checkpoint._commit = die
+    elif name == "manifest":  # the manifest is written, the folder not yet renamed
+        checkpoint.sync = before(checkpoint.sync)
+    elif name == "renamed":  # committed, nothing after it done
+        trajectory.prune = die
+    elif name == "update":  # between backward and the update
+        callbacks.NanGuard.before_update = before(callbacks.NanGuard.before_update)
+    elif name == "journal":  # half a row is written
+        original = Journal.append
+
+        def torn(self: Journal, rows) -> None:
+            if next(calls) == int(count):
+                with self.path.open("ab") as file:
+                    file.write(b'{"step": 9, "attem')
+                die()
+            original(self, rows)
+
+        Journal.append = torn
+    else:
+        raise ValueError(point)
+
+
+def main(job: str, action: str, argument: str) -> int:
+    """Run the trainer with its build step wrapped: everything is imported by then."""
+    build, seen = entry._build, []
+
+    def wrapped(*arguments):
+        trained = build(*arguments)
+        if action == "kill":
+            arm(argument)
+        else:
+            trained.built.module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numpy().copy()))
+        return trained
+
+    entry._build = wrapped
+    status = entry.main([job])
+    if action == "record":
+        np.save(Path(argument), np.concatenate(seen))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,219 @@
+"""A run is the same run however often it is stopped, killed or taken further: tensor for tensor."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corpus.shard import open_shard
+from pretrain.checkpoint import Checkpoint, CheckpointError
+from pretrain.config import Layout
+from pretrain.data import Batches
+from pretrain.distributed import Place
+from pretrain.names import Piece
+from tests.pretrain.tools import ROOT, VOCABULARY, content, journal, losses, run, small_job, write_job
+
+KILLS = ("tensor:7", "gap", "manifest:1", "renamed", "update:2", "journal:3")
+Job = dict[str, Any]
+
+
+def drive(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The trainer through driver.py."""
+    command = [sys.executable, "-m", "tests.pretrain.driver", str(path), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def make(folder: Path, name: str, **changes: Any) -> tuple[Job, Path]:
+    """A job with dropout, so that random states count, in a folder of its own, on the same documents."""
+    job = small_job(
+        folder,
+        directory=str(folder / name),
+        model__dropout=0.1,
+        mixture__weights={"en": 2, "zh": 1},
+        train__schedule={"schedule": "cosine", "horizon_tokens": 4096},
+        **changes,
+    )
+    return job, write_job(folder, job, f"{name}-{job['steps']}.json")
+
+
+def undisturbed(folder: Path) -> Job:
+    job, path = make(folder, "whole")
+    done = drive(path, "record", str(folder / "seen.npy"))
+    assert done.returncode == 0, done.stderr
+    return job
+
+
+def in_parts(folder: Path) -> Job:
+    """To step 6, then to 12, then a target that lies behind."""
+    for steps in (6, 12, 8):
+        job, path = make(folder, "parts", steps=steps)
+        done = run(path)
+        assert done.returncode == 0, done.stderr
+    return job
+
+
+def killed(folder: Path) -> tuple[Job, list[tuple[str, int]]]:
+    """Killed at one point after another, then left alone."""
+    job, path = make(folder, "killed")
+    seen = [(point, drive(path, "kill", point).returncode) for point in KILLS]
+    done = run(path)
+    assert done.returncode == 0, done.stderr
+    return job, seen
+
+
+def interrupted(folder: Path) -> tuple[Job, int, str]:
+    """Asked to stop in the middle of a long run."""
+    job, path = make(folder, "stopped", steps=100_000, checkpoint_every=100_000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pretrain.train", str(path)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    log = Path(job["directory"]) / "journal.jsonl"
+    while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") > 3):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=120)
+    return job, process.returncode, error
+
+
+def diverging(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
+    job, path = make(folder, "diverging", train__optimizer__lr=1e30, train__warmup_tokens=0, checkpoint_every=1)
+    return job, run(path)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("train")
+    small_job(folder)  # writes the token shards once
+    kinds = (killed, in_parts, undisturbed, interrupted, diverging)
+    with ThreadPoolExecutor(2) as pool:
+        futures = {kind.__name__: pool.submit(kind, folder) for kind in kinds}
+        return {"folder": folder, **{name: future.result() for name, future in futures.items()}}
+
+
+def test_the_model_sees_the_tokens_of_the_spans(runs):
+    job, seen = runs["undisturbed"], np.load(runs["folder"] / "seen.npy")
+    batches = Batches(job["components"], job["mixture"]["weights"], 32, 1, VOCABULARY)
+    spans = batches.order.spans(0, 12 * 8)
+    texts = {
+        row["id"]: row["tokens"] for paths in job["components"].values() for row in open_shard(paths[0]).to_pylist()
+    }
+    samples: dict[int, list[int]] = {}
+    for span in spans:
+        samples.setdefault(span.sample, []).extend(texts[span.document][span.start : span.stop])
+    assert {span.epoch for span in spans if span.source == "en"} == {0, 1} and {s.source for s in spans} == {"en", "zh"}
+    assert seen.tolist() == [samples[sample][:-1] for sample in range(96)]
+
+
+def test_the_loss_falls(runs):
+    found = losses(runs["undisturbed"])
+    assert len(found) == 12 and found[-1] < found[0] - 0.5
+
+
+def test_six_steps_then_twelve_are_twelve(runs):
+    whole, parts = runs["undisturbed"], runs["in_parts"]
+    assert content(parts, 12) == content(whole, 12)
+    assert losses(parts) == losses(whole)
+    names = sorted(path.name for path in Path(parts["directory"]).glob("step-*"))
+    # Targets stay; of the others, the newest two.
+    assert names == ["step-10", "step-12", "step-6", "step-8"]
+    segments = [json.loads(line) for line in (Path(parts["directory"]) / "segments.jsonl").read_text().splitlines()]
+    assert [(s["attempt"], s["start"], s["target"]) for s in segments] == [(1, 0, 6), (2, 6, 12), (3, 6, 8)]
+    assert segments[0]["versions"]["megatron-core"] == "0.16.1" and segments[0]["device"] == "cpu"
+
+
+def test_killed_anywhere_it_ends_in_the_same_tensors(runs):
+    whole, (job, seen) = runs["undisturbed"], runs["killed"]
+    assert seen == [(point, -signal.SIGKILL) for point in KILLS]
+    for step in (10, 12):
+        assert content(job, step) == content(whole, step)
+    assert losses(job) == losses(whole)
+    assert not list(Path(job["directory"]).glob("*.tmp*"))
+    rows = journal(job)
+    rolled_back = [(row["attempt"], row["step"]) for row in rows if row["status"] == "rolled_back"]
+    # Three attempts lost steps 1 to 5, which the fourth committed; the fifth lost step 6, the sixth 6 and 7.
+    assert rolled_back == [(a, s) for a in (1, 2, 3) for s in range(1, 6)] + [(5, 6), (6, 6), (6, 7)]
+    assert [row["first_sample"] for row in rows if row["status"] == "taken" and row["attempt"] == 7] == [
+        40,
+        48,
+        56,
+        64,
+        72,
+        80,
+        88,
+    ]
+
+
+def test_what_is_done_is_not_done_again(runs):
+    _, path = make(runs["folder"], "whole")
+    done = run(path)
+    assert done.returncode == 0 and "step 12 is there already" in done.stderr and "adapted" not in done.stderr
+
+
+def test_a_run_is_told_apart_from_another_in_its_folder(runs):
+    _, path = make(runs["folder"], "whole", train__seed=2)
+    done = run(path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("TrajectoryError: ") and "train.seed: 1 there, 2 here" in done.stderr
+
+
+def test_a_stop_signal_leaves_a_checkpoint_of_the_last_step(runs):
+    job, status, error = runs["interrupted"]
+    rows = journal(job)
+    assert status == 128 + signal.SIGTERM and "stopped by SIGTERM; the same command goes on" in error
+    assert (Path(job["directory"]) / f"step-{rows[-1]['step']}" / "manifest.json").exists()
+    assert losses(job)[:4] == losses(runs["undisturbed"])[:4]
+
+
+def test_a_loss_that_is_no_number_never_reaches_a_checkpoint(runs):
+    job, done = runs["diverging"]
+    assert done.returncode == 1 and "DivergedError: " in done.stderr and "lower train.optimizer.lr" in done.stderr
+    steps = [row["step"] for row in journal(job)]
+    assert "samples [8, 16)" in done.stderr and steps == [1]
+    assert [path.name for path in Path(job["directory"]).glob("step-*")] == ["step-1"]
+
+
+PIECE = Piece("layers.1.ffn.down.weight", (32, 48), 1)
+
+
+def place() -> Place:
+    import torch
+
+    return Place(rank=0, tp=0, pp=0, dp=0, layout=Layout(), device=torch.device("cpu"))
+
+
+def test_a_checkpoint_opens_in_another_layout_without_its_random_states(runs):
+    found = Checkpoint(Path(runs["undisturbed"]["directory"]) / "step-12")
+    assert found.step == 12 and found.content["samples"] == 96
+    states = found.random_states(place())
+    assert states is not None and {"torch", "tracker:model-parallel-rng"} <= states.keys()
+    import dataclasses
+
+    assert found.random_states(dataclasses.replace(place(), layout=Layout(tp=2))) is None
+    assert found.tensor(PIECE, "exp_avg_sq").min() >= 0
+    with pytest.raises(CheckpointError, match=r"has layers.1.ffn.down.weight weight of shape .*needs \(32, 64\)"):
+        found.tensor(Piece(PIECE.name, (32, 64), 1), "weight")
+
+
+@pytest.mark.parametrize("name", ["stage-0.bin", "manifest.json", "rng.bin"])
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
+def test_a_damaged_checkpoint_names_the_file_and_the_way_out(runs, tmp_path: Path, name: str, harm: str):
+    copy = tmp_path / "step-12"
+    shutil.copytree(Path(runs["undisturbed"]["directory"]) / "step-12", copy)
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data if harm == "flip" else data[: len(data) // 2])
+    if harm == "remove":
+        (copy / name).unlink()
+    with pytest.raises(CheckpointError, match=rf"{name}.*remove {copy} and run again"):
+        found = Checkpoint(copy)
+        found.random_states(place())
+        for entry in found.tensors.values():
+            found.tensor(Piece(entry.name, entry.shape, None), entry.kind)
