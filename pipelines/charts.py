@@ -93,7 +93,11 @@ def histogram(title: str, series: Mapping[str, Sequence[tuple[float, int]]], x_l
     bar = 0.84 * slot / len(shares)
     body = _frame(
         [(TOP + (1 - t / high) * (HEIGHT - TOP - BOTTOM), f"{100 * t:.3g}%") for t in ticks(0, high)],
-        [(LEFT + i * slot, short(low)) for i, low in enumerate(bounds) if i % -(-len(bounds) // 8) == 0],
+        [
+            (LEFT + i * slot, short(round(low, 0 if low >= 10 else 1)))
+            for i, low in enumerate(bounds)
+            if i % -(-len(bounds) // 8) == 0
+        ],
         x_label,
     )
     for index, found in enumerate(shares.values()):

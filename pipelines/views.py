@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipelines import charts
-from pipelines.census import Census, held_out_rules, take_census
+from pipelines.census import Census, Reached, held_out_rules, take_census
 from pipelines.history import EDITIONS, VERDICTS, History, Past
 from pipelines.lookup import label, labels
 from pipelines.samples import Drop, choose, dead_letters, documents, excerpt
@@ -85,7 +85,7 @@ def _funnel(history: History, summary: Mapping[str, Any], census: Census, shown:
     for row in rows:
         came = row["in"] + row["born"]
         drops = sorted(row["dropped"].items(), key=lambda item: (-item[1], item[0]))
-        reached = census.reached.get(row["stage"], {})
+        reached = _leaving(history, census, row["stage"])
         out.append(
             {
                 **row,
@@ -99,13 +99,25 @@ def _funnel(history: History, summary: Mapping[str, Any], census: Census, shown:
     return out
 
 
+def _leaving(history: History, census: Census, stage: str) -> Mapping[str, Reached]:
+    """Documents by language that leave a stage; tokenizing and earlier editions drop none that the census knows."""
+    trunk = history.trunk
+    last = (trunk.split, *trunk.verdicts)[-1]
+    if trunk.tokens is not None and last is not None and stage == trunk.tokens.name:
+        return census.reached.get(last.name, {})
+    if stage in {edition.name for edition in trunk.editions[:-1]}:
+        counted = census.reached.get(trunk.editions[-1].name, {})
+        return {language: Reached(found.documents) for language, found in counted.items()}
+    return census.reached.get(stage, {})
+
+
 def _bytes(row: Mapping[str, Any], measured: int) -> str:
     if row["bytes_in"] or row["bytes_out"]:
         return f"{size(row['bytes_in'])} in, {size(row['bytes_out'])} out"
     return f"{size(measured)} of text" if measured else ""
 
 
-def _parts(kept: int, reached: Mapping[str, Any], shown: Sequence[str], widest: int) -> list[dict[str, Any]]:
+def _parts(kept: int, reached: Mapping[str, Reached], shown: Sequence[str], widest: int) -> list[dict[str, Any]]:
     """Segments of a funnel bar, by language where that is known."""
     if not reached:
         return [{"colour": 5, "width": f"{100 * kept / widest:.2f}", "label": f"{kept:,}"}]
@@ -117,7 +129,7 @@ def _parts(kept: int, reached: Mapping[str, Any], shown: Sequence[str], widest: 
 
 def _ends(summary: Mapping[str, Any]) -> list[dict[str, str]]:
     out = []
-    for key, name in (("tokens", "tokens"), ("tokens_trained", "tokens trained")):
+    for key, name in (("tokens", "corpus tokens"), ("tokens_trained", "trained tokens")):
         if found := summary[key]:
             note = ", ".join(f"{language} {count:,}" for language, count in sorted(found.items()))
             if key == "tokens_trained":

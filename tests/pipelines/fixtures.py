@@ -45,7 +45,10 @@ SPLIT = pa.schema(
         pa.field("side", pa.uint8(), nullable=False),
     ]
 )
-HOSTILE = '</p><script>alert(1)</script> "quoted" & \u202eRTL\u202c NUL\x00 ESC\x1b[31m 坏标签 </style><img src=x onerror=alert(2)>'
+HOSTILE = (
+    '</p><script>alert(1)</script> "quoted" & \u202eRTL\u202c NUL\x00 ESC\x1b[31m 坏标签'
+    " </style><img src=x onerror=alert(2)>"
+)
 
 
 @dataclass(frozen=True)
