@@ -1,42 +1,55 @@
-"""MinHash LSH as pure functions over signature matrices, and the components of what it finds."""
+"""Near-duplicates from MinHash signatures: LSH bands (Leskovec, Rajaraman, Ullman, MMDS ch. 3) and components."""
 
 import numpy as np
 import numpy.typing as npt
 
-from kernels.dispatch import components
+from kernels import dispatch
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, splitmix64's increment
+Signatures = npt.NDArray[np.uint32]
+
+# SplitMix64's finalizer (Steele, Lea, Flood 2014): each of its steps is a bijection.
+_GOLDEN, _M1, _M2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
-def bands(signatures: npt.NDArray[np.uint32], count: int, rows: int) -> npt.NDArray[np.uint64]:
-    """Keys [n, count] of signatures [n, permutations]: two documents share key b if they agree in band b.
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(30))) * _M1
+    x = (x ^ (x >> np.uint64(27))) * _M2
+    return np.asarray(x ^ (x >> np.uint64(31)), np.uint64)
 
-    Values are folded by splitmix64's finalizer, the band's number first, so that different bands never share a key
-    by more than chance (2^-64). Raises ValueError if the signature is too short.
+
+def bands(signatures: Signatures, bands: int, rows: int) -> npt.NDArray[np.uint64]:
+    """Keys [n, bands]: documents that share one agree in `rows` values in a row. The band's number is mixed in.
+
+    A pair of Jaccard similarity J shares one with probability 1 - (1 - J^rows)^bands.
+    Raises ValueError when the signatures [n, K] have fewer than bands x rows values.
     """
-    if count * rows > signatures.shape[1]:
+    if bands < 1 or rows < 1 or bands * rows > signatures.shape[1]:
         raise ValueError(
-            f"{count} bands of {rows} rows need {count * rows} permutations, but the signature has {signatures.shape[1]}: "
-            "raise the measure's permutations, or lower bands or rows"
+            f"{bands} bands of {rows} rows need {bands * rows} values, and signatures have {signatures.shape[1]}: "
+            "give fewer bands or rows, or measure more permutations"
         )
-    keys = np.empty((len(signatures), count), np.uint64)
-    for band in range(count):
-        key = np.full(len(signatures), np.uint64(band + 1) * _MIX, np.uint64)
-        for row in range(rows):
-            key = _finalize((key ^ signatures[:, band * rows + row].astype(np.uint64)) + _MIX)
-        keys[:, band] = key
+    values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows).astype(np.uint64)
+    start = np.arange(1, bands + 1, dtype=np.uint64) * _GOLDEN
+    keys = np.broadcast_to(_mixed(start), (len(signatures), bands))
+    for row in range(rows):
+        keys = _mixed((keys ^ values[:, :, row]) + _GOLDEN)
     return keys
 
 
-def _finalize(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+def jaccard(a: Signatures, b: Signatures) -> npt.NDArray[np.float64]:
+    """Estimated Jaccard similarity of each pair of rows of two equally shaped signature arrays."""
+    if a.shape != b.shape:
+        raise ValueError(f"signatures of shapes {a.shape} and {b.shape} cannot be compared row by row")
+    return np.asarray((a == b).mean(axis=1), np.float64)
 
 
-def jaccard(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-    """Estimated Jaccard similarity of paired rows of two signature matrices: the share of equal values."""
-    return np.asarray((left == right).mean(axis=1), np.float64)
+def components(nodes: int, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For nodes 0..nodes-1 and edges a[i] - b[i]: the smallest node of each one's component.
 
-
-__all__ = ["bands", "components", "jaccard"]
+    Raises ValueError for edges that name a node outside.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"edges have {a.shape} and {b.shape} ends")
+    if len(a) and (min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= nodes):
+        raise ValueError(f"an edge names a node outside 0..{nodes - 1}")
+    return dispatch.components(np.asarray(a, np.int64), np.asarray(b, np.int64), nodes)

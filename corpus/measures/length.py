@@ -1,0 +1,35 @@
+"""How long a document is."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.configuration import configuration
+from corpus.measures.columns import batch, by_name, fields
+from kernels.columns import STATISTICS
+from kernels.dispatch import statistics
+
+_COUNTED = ("characters", "words", "lines", "sentences")
+
+
+@configuration
+class Length:
+    """UTF-8 bytes, characters, words, lines and sentences, as corpus/segment.py defines them."""
+
+    version: ClassVar[int] = 1
+
+    measure: Literal["length"] = "length"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Counts, int64."""
+        return fields(("bytes", *_COUNTED), pa.int64())
+
+    def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
+        """Counts of each text."""
+        text = documents["text"]
+        counts = by_name(statistics(text, 0, ()), STATISTICS)
+        size = np.asarray(pc.binary_length(text), np.int64)
+        return batch({"bytes": size} | {name: counts[name] for name in _COUNTED}, self.schema)
