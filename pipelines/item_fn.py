@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 
-from pipelines.runner import note_failure
+from pipelines.runner import failed_already, note_failure
 from pipelines.stage import Item, ItemFunction, Job
 
 
@@ -15,10 +15,14 @@ class ItemFn(beam.DoFn):  # type: ignore[misc]
         self._function, self._job = function, job
 
     def process(self, element: Item) -> Iterator[str]:
-        """Do one item. A failure is written down before it is raised into the engine."""
+        """Do one item. A failure is written down, and the parent raises it: Beam's own report of an exception
+        prints the traceback once a layer. What follows a failure is not begun."""
+        if failed_already(self._job):
+            return
         try:
             self._function(self._job, element)
         except Exception as error:
-            note_failure(self._job, element, error)
-            raise
+            if not note_failure(self._job, element, error):
+                raise
+            return
         yield element.name

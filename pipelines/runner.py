@@ -4,7 +4,6 @@ The runner is named: `DirectRunner` would choose its engine by what the network 
 is never used: with two workers it loses GroupByKey data without a word.
 """
 
-import contextlib
 import json
 import logging
 import os
@@ -76,6 +75,9 @@ def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
         if failed is None:
             raise
         raise failed from None
+    if left := pending(job, phase):
+        where = f"{job[0].kind} {phase.name} {left[0].name}"
+        raise _first_failure(job, phase) or ItemFailedError(where, f"ended uncommitted, with {len(left)} more", "")
 
 
 def _run_beam(items: list[Item], function: ItemFunction, job: Job, workers: Workers, *, in_process: bool) -> None:
@@ -89,8 +91,11 @@ def _run_beam(items: list[Item], function: ItemFunction, job: Job, workers: Work
         flags = [f"--direct_running_mode={mode}", f"--direct_num_workers={1 if in_process else workers.processes}"]
     else:
         runner, flags, in_process = workers.runner, [], False
+    from pipelines.watched_worker import LOG, quiet_threads
+
+    os.environ[LOG] = str((job[0].directory / "worker.log").absolute())
     pipeline = beam_module.Pipeline(runner=runner, options=options_type([*flags, *workers.options]))
-    with pipeline:
+    with quiet_threads(), pipeline:
         listed = pipeline | "Items" >> beam_module.Create(items, reshuffle=False)
         if not in_process:
             listed = listed | "Spread" >> beam_module.Reshuffle()
@@ -106,15 +111,23 @@ def _beam() -> tuple[type, "beam", type]:
     return ItemFn, beam_module, PipelineOptions
 
 
-def note_failure(job: Job, item: Item, error: BaseException) -> None:
-    """Leave a worker's traceback where the parent finds it: Beam's own wraps it many times over."""
+def note_failure(job: Job, item: Item, error: BaseException) -> bool:
+    """Leave a worker's traceback where the parent finds it; False if that cannot be written."""
     folder = job[0].directory / "failures"
     body = {"message": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
-    with contextlib.suppress(OSError):  # on a full disk; the engine still raises the error itself
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{item.name}.{os.getpid()}"
         temporary.write_text(json.dumps(body))
         temporary.replace(folder / f"{item.name}.json")
+    except OSError:  # the disk is full: the engine has to carry the error
+        return False
+    return True
+
+
+def failed_already(job: Job) -> bool:
+    """Whether some item of this phase has failed, so that no other need be begun."""
+    return any((job[0].directory / "failures").glob("*.json"))
 
 
 def _first_failure(job: Job, phase: Phase) -> ItemFailedError | None:

@@ -1,0 +1,138 @@
+"""Small programs for the tests of store, lease and runner: importable, as worker processes need them.
+
+`python -c "from tests.pipelines.programs import main; main(ROOT, MODE, PAUSE)"` makes one stage and prints its content
+hash.
+"""
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.verdict import Tally, count_ids
+from pipelines.execute import load, make
+from pipelines.runner import Workers
+from pipelines.shuffle import bucket_of, gather, scatter
+from pipelines.stage import Context, Item, Job, Phase, Program, Sealed, Stage
+from pipelines.store import sum_tallies
+
+SCHEMA = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
+ITEMS = 6
+BUCKETS = 3
+
+
+@dataclass(frozen=True)
+class What:
+    """What the stage is; `pause` would be WHERE, and is."""
+
+    version: ClassVar[int] = 1
+    rows: int = 40
+    salt: str = "盐"
+    fails: str = ""
+
+
+def table_of(what: What, item: int) -> pa.Table:
+    """Rows of one item."""
+    keys = [f"{what.salt} {item} {row}" for row in range(what.rows)]
+    ids = [hashlib.sha256(key.encode()).digest()[:16] for key in keys]
+    return pa.table([ids, keys], schema=SCHEMA)
+
+
+def scatter_item(job: Job, item: Item) -> None:
+    """First phase: rows by bucket of their id, through one scatter file."""
+    (context,) = job
+    attempt = context.begin("scatter", item.name)
+    if attempt is None:
+        return
+    with attempt:
+        if context.what.fails == item.name:
+            raise LookupError(f"{item.name} 失败")
+        if context.what.fails == f"dies {item.name}":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if context.where.get("log"):
+            with Path(context.where["log"]).open("a") as log:
+                log.write(f"{item.name} {os.getpid()}\n")
+        table = table_of(context.what, int(item.name))
+        scatter(attempt, f"rows-{item.name}", table, bucket_of(table["id"].combine_chunks(), BUCKETS), BUCKETS, ("id",))
+        time.sleep(context.where.get("pause", 0))
+
+
+def gather_item(job: Job, item: Item) -> None:
+    """Second phase: one home shard a bucket."""
+    (context,) = job
+    attempt = context.begin("gather", item.name)
+    if attempt is None:
+        return
+    with attempt:
+        commits = context.commits("scatter").values()
+        paths = [context.directory / entry.file for commit in commits for entry in commit.files.values()]
+        table = gather(paths, int(item.name), SCHEMA, ("id",))
+        attempt.shard(f"documents-{item.name}", [table], SCHEMA)
+        count = count_ids(table["id"])
+        attempt.tally(Tally(born=count, kept=count))
+        attempt.figure("bytes", sum(len(t.encode()) for t in table["text"].to_pylist()))
+        time.sleep(context.where.get("pause", 0))
+
+
+def scatters(job: Job) -> Phase:
+    """Items of the first phase."""
+    items = [Item(f"{index:05d}", job[0].where.get("bytes", 0)) for index in range(ITEMS)]
+    return Phase("scatter", items, scatter_item, scratch=True)
+
+
+def gathers(job: Job) -> Phase:
+    """Items of the second phase."""
+    return Phase("gather", [Item(f"{bucket:05d}") for bucket in range(BUCKETS)], gather_item)
+
+
+def seal_it(context: Context) -> Sealed:
+    """Sum of the items' ledgers."""
+    commits = context.commits("gather").values()
+    return Sealed(sum_tallies(commits), {"bytes": sum(commit.figures["bytes"] for commit in commits)})
+
+
+PLAIN = Program("squares", 1, ("pyarrow",), (scatters, gathers), seal_it, beam=False)
+BEAM = Program("squares", 1, ("pyarrow",), (scatters, gathers), seal_it)
+
+
+def no_hash(reference: object) -> str:
+    """There are no files here."""
+    raise AssertionError(reference)
+
+
+def stage_of(what: What) -> Stage:
+    """The stage."""
+    return Stage("squares", "squares", 1, what, {}, ("pyarrow",), no_hash)
+
+
+def context_of(stage: Stage, root: Path, **where: object) -> Context:
+    """Its context in a store."""
+    return Context(stage.name, stage.kind, stage.what, root / stage.kind / stage.digest, {}, where)
+
+
+def build(root: Path, mode: str = "plain", *, what: What | None = None, workers: int = 1, **where: object) -> str:
+    """Make the stage; its content hash."""
+    stage = stage_of(what or What())
+    context = context_of(stage, root, **where)
+    program = PLAIN if mode == "plain" else BEAM
+    make(program, [stage], (context,), Workers(workers), lambda line: print(line, file=sys.stderr, flush=True))
+    found = load(stage.kind, stage.digest, context.directory)
+    assert found is not None
+    rows = sum(entry.rows for entry in found.files.values())
+    assert rows == found.tally.kept.documents == ITEMS * stage.what.rows
+    everything = [i for name in found.names("documents") for i in found.table(name)["id"].to_pylist()]
+    assert everything == sorted(everything) and len(np.unique(everything)) == rows
+    return found.content_hash
+
+
+def main(root: str, mode: str, pause: str, workers: str = "1") -> None:
+    """Make the stage and print its content hash."""
+    size = 100 << 20 if workers != "1" else 0
+    print(build(Path(root), mode, workers=int(workers), pause=float(pause), bytes=size, log=f"{root}/log"))
