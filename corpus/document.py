@@ -144,4 +144,5 @@ def byte_sizes(text: pa.Array) -> npt.NDArray[np.int64]:
     """UTF-8 bytes of each text of a large_string array."""
     if len(text) == 0:  # an empty array may have no buffers
         return np.empty(0, np.int64)
-    return np.diff(np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, 8 * text.offset))
+    offsets = np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, 8 * text.offset)
+    return offsets[1:] - offsets[:-1]

@@ -58,17 +58,17 @@ def _quoted(items: Sequence[str]) -> str:
 
 def _cases(found: Words) -> tuple[str, str, str]:
     """Bodies of three case statements, alike in bash and zsh: flags by verb, values by flag, values by key."""
-    flags = "\n".join(f"    {verb}) words={_quoted(names)} ;;" for verb, names in found.flags.items())
+    flags = "\n".join(f"    {verb}) choices={_quoted(names)} ;;" for verb, names in found.flags.items())
     values = "\n".join(
-        f"    {flag}) words={_quoted(names)} ;;" for flag, names in found.values.items() if flag.startswith("--")
+        f"    {flag}) choices={_quoted(names)} ;;" for flag, names in found.values.items() if flag.startswith("--")
     )
-    settings = "\n".join(f"    {key}) words={_quoted(names)} ;;" for key, names in found.settings.items() if names)
+    settings = "\n".join(f"    {key}) choices={_quoted(names)} ;;" for key, names in found.settings.items() if names)
     return flags, values, settings
 
 
 def _positional(found: Words) -> str:
     return "\n".join(
-        f"    {verb}) words={_quoted(names)} ;;" for verb, names in found.values.items() if not verb.startswith("--")
+        f"    {verb}) choices={_quoted(names)} ;;" for verb, names in found.values.items() if not verb.startswith("--")
     )
 
 
@@ -78,7 +78,7 @@ def bash(found: Words) -> str:
     keys_ = _quoted([f"{key}=" for key in found.settings])
     return f"""# bash completion for siku; use: eval "$(siku completion bash)"
 _siku() {{
-  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} verb=${{COMP_WORDS[1]}} words= key=
+  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} verb=${{COMP_WORDS[1]}} choices= key=
   COMPREPLY=()
   if (( COMP_CWORD == 1 )); then
     COMPREPLY=( $(compgen -W {_quoted(list(found.verbs))} -- "$current") ); return
@@ -91,24 +91,24 @@ _siku() {{
     case $key in
 {settings}
     esac
-    COMPREPLY=( $(compgen -W "$words" -- "$current") ); return
+    COMPREPLY=( $(compgen -W "$choices" -- "$current") ); return
   fi
   case $previous in
 {values}
   esac
-  if [[ -n $words ]]; then COMPREPLY=( $(compgen -W "$words" -- "$current") ); return; fi
+  if [[ -n $choices ]]; then COMPREPLY=( $(compgen -W "$choices" -- "$current") ); return; fi
   case $previous in --to) COMPREPLY=( $(compgen -d -- "$current") ); return ;; esac
   if [[ $current == -* ]]; then
     case $verb in
 {flags}
     esac
-    COMPREPLY=( $(compgen -W "$words" -- "$current") ); return
+    COMPREPLY=( $(compgen -W "$choices" -- "$current") ); return
   fi
   case $verb in
 {_positional(found)}
   esac
-  [[ -n $words ]] || words={keys_}
-  COMPREPLY=( $(compgen -W "$words" -- "$current") )
+  [[ -n $choices ]] || choices={keys_}
+  COMPREPLY=( $(compgen -W "$choices" -- "$current") )
   [[ ${{#COMPREPLY[@]}} == 1 && ${{COMPREPLY[0]}} == *= ]] && compopt -o nospace 2>/dev/null
   return 0
 }}
@@ -124,35 +124,34 @@ def zsh(found: Words) -> str:
 # zsh completion for siku; use: eval "$(siku completion zsh)"
 _siku() {{
   local current=${{words[CURRENT]}} previous=${{words[CURRENT-1]}} verb=${{words[2]}} key=
-  local -a all; all=("${{words[@]}}")
-  local words=
+  local choices=
   if (( CURRENT == 2 )); then
-    words={_quoted(list(found.verbs))}; compadd -- ${{=words}}; return
+    choices={_quoted(list(found.verbs))}; compadd -- ${{=choices}}; return
   fi
   if [[ $current == *=* ]]; then
     key=${{current%%=*}}
     case $key in
 {settings}
     esac
-    compadd -P "$key=" -- ${{=words}}; return
+    compadd -P "$key=" -- ${{=choices}}; return
   fi
   case $previous in
 {values}
     --to) _files -/; return ;;
   esac
-  if [[ -n $words ]]; then compadd -- ${{=words}}; return; fi
+  if [[ -n $choices ]]; then compadd -- ${{=choices}}; return; fi
   if [[ $current == -* ]]; then
     case $verb in
 {flags}
     esac
-    compadd -- ${{=words}}; return
+    compadd -- ${{=choices}}; return
   fi
   case $verb in
 {_positional(found)}
   esac
-  if [[ -n $words ]]; then compadd -- ${{=words}}; return; fi
-  words={keys_}
-  compadd -S '' -- ${{=words}}
+  if [[ -n $choices ]]; then compadd -- ${{=choices}}; return; fi
+  choices={keys_}
+  compadd -S '' -- ${{=choices}}
 }}
 compdef _siku siku
 """

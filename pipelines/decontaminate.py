@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from corpus.segment import shingle_hashes
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
+from corpus.segment import shingle_hashes
 from corpus.verdict import VERDICT
 from pipelines.identity import StageName
 from pipelines.selection import HELD_OUT, Judged, came_in, ids_of, shard_items, verdict_table

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
-from corpus.edits import AnyEdit
 
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT, byte_sizes
 from corpus.edit import EDITS, Edit, apply_spans
+from corpus.edits import AnyEdit
 from corpus.verdict import Tally, count_ids
 from pipelines.identity import StageName
 from pipelines.selection import shard_items
@@ -27,7 +27,8 @@ class EditStage:
 
 
 def _ordered(what: EditStage) -> list[tuple[str, Edit]]:
-    return sorted(what.edits.items(), key=lambda pair: (pair[1].order, pair[0]))
+    edits: list[tuple[str, Edit]] = list(what.edits.items())
+    return sorted(edits, key=lambda pair: (pair[1].order, pair[0]))
 
 
 def edit_batch(text: pa.Array, edits: list[tuple[str, Edit]]) -> tuple[pa.Array, list[pa.Table]]:

@@ -63,7 +63,8 @@ def scatter_piece(job: Job, item: Item) -> None:
         runs, held = 0, 0
         captures = read(source, item.arguments["piece"])
         for part in extract(captures, context.what.source, context.what.extract):
-            batches["documents"].append(part.documents.append_column(_DOCUMENTS.field("payload_bytes"), part.payload_bytes))
+            size = _DOCUMENTS.field("payload_bytes")
+            batches["documents"].append(part.documents.append_column(size, part.payload_bytes))
             batches["dead"].append(part.dead)
             held += part.documents.nbytes
             if held >= SPILL:

@@ -15,7 +15,7 @@ from pipelines.store import write_durably
 
 
 def multirun(overrides: Sequence[str], say: Say, out: Say) -> int:
-    """Run every cell of `a.b=1,2` overrides and print the table. Raises ConfigError for a sweep that compares nothing."""
+    """Run every cell of `a.b=1,2` overrides and print the table. Raises ConfigError if cells cannot be compared."""
     from pipelines.report import finish
 
     cells = list(expand(overrides))
@@ -54,8 +54,8 @@ def _refuse_where(cells: Sequence[Sequence[str]], repeat: bool) -> None:
         key = cells[0][position].lstrip("+").partition("=")[0]
         if len(values) > 1 and key.partition(".")[0] in WHERE - {"run"}:
             raise ConfigError(
-                f"a sweep over {key} repeats one result, for {key.partition('.')[0]} says where a run happens, not what "
-                "it is: set run.repeat=true if the repetition is meant"
+                f"a sweep over {key} repeats one result, for {key.partition('.')[0]} says where a run happens, not "
+                "what it is: set run.repeat=true if the repetition is meant"
             )
 
 
@@ -70,8 +70,8 @@ def _same_yardstick(sessions: Sequence[Session]) -> None:
                     seen.setdefault(outcome.stage.digest, []).append(index)
         if len(seen) > 1:
             raise ConfigError(
-                f"the cells have {len(seen)} different {role} stages (cells {sorted(seen.values())}): sweep only fields "
-                "that leave the held-out set and the tokenizer as they are"
+                f"the cells have {len(seen)} different {role} stages (cells {sorted(seen.values())}): sweep only "
+                "fields that leave the held-out set and the tokenizer as they are"
             )
 
 

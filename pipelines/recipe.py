@@ -216,9 +216,10 @@ def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: 
         return graph.add(Stage(name, kind, made.version, of, dict(inputs), made.libraries, file_hash))
 
     train = stage("train", "train", what, {"tokens": tokens})
-    for name, step in (("untrained", 0), ("evaluate", steps)):
-        measured = EvaluateWhat(evaluation=evaluation, step=step)
-        stage(name, "evaluate", measured, {"train": train, "tokens": tokens, "held_out": held_out})
+    inputs = {"train": train, "tokens": tokens, "held_out": held_out}
+    untrained = stage("untrained", "evaluate", EvaluateWhat(evaluation=evaluation, step=0), inputs)
+    measured = EvaluateWhat(evaluation=evaluation, step=steps)
+    stage("evaluate", "evaluate", measured, {**inputs, "untrained": untrained})
     return graph
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import plan as planning
-from pipelines.execute import Say, make, owned
+from pipelines.execute import Say, load, make, owned
 from pipelines.identity import Json
 from pipelines.memory import PeakMemory
 from pipelines.plan import Known, Plan
@@ -198,7 +198,7 @@ def _crawl(session: Session, stage: Stage) -> Artifact:
     with ExitStack() as servers:
         context = served(context, servers)
         make(program("crawl"), [stage], (context,), session.workers(), session.say)
-    found = planning.load("crawl", stage.digest, directory)
+    found = load("crawl", stage.digest, directory)
     if found is None:
         raise RuntimeError(f"{stage.name} ended without a result in {directory}")
     session.say(f"{stage.name:<22} {stage.digest[:12]}  new in {time.monotonic() - started:.1f} s")

@@ -100,7 +100,7 @@ def evaluate_item(job: Job, item: Item) -> None:
         return
     where: TrainWhere = context.where["train"]
     tokens, held_out = context.inputs["tokens"], context.inputs["held_out"]
-    step = context.what.step
+    step, untrained = context.what.step, context.inputs.get("untrained")
     folder = checkpoint(context.inputs["train"].directory, step) if step else None
     with attempt:
         result, documents = attempt.path("result", ".json"), attempt.path("documents", ".arrow")
@@ -117,7 +117,7 @@ def evaluate_item(job: Job, item: Item) -> None:
             evaluation=context.what.evaluation,
             output=str(result.absolute()),
             documents=str(documents.absolute()),
-            untrained=None,
+            untrained=str(untrained.path("documents").absolute()) if untrained else None,
             threads=where.threads,
         )
         start("pretrain.evaluate", evaluate_job, context.directory / "job.json", context.directory / "evaluate.log")
@@ -141,7 +141,7 @@ TRAIN = Program("train", 1, ("torch", "megatron-core", "numpy"), (), _seal, beam
 def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path) -> None:
     """Run `python -m module job.json` to its end, its output to the terminal and to `log`.
 
-    The child asks the kernel to end it with this process (SIKU_PARENT_PID). Ctrl-C reaches it first, so that it can stop cleanly.
+    The child asks the kernel to end it with this process (SIKU_PARENT_PID). Ctrl-C is passed on, for a clean stop.
     """
     from pydantic import TypeAdapter
 
