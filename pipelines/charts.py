@@ -6,6 +6,7 @@ from html import escape
 
 WIDTH, HEIGHT = 560, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
+LARGEST = 1e12
 POINTS = 400  # a curve is averaged down to about this many
 
 
@@ -59,13 +60,15 @@ def thinned(points: Sequence[tuple[float, float]], count: int = POINTS) -> list[
 
 
 def line(title: str, points: Sequence[tuple[float, float]], x_label: str) -> str:
-    """A curve. Points that are no finite numbers are left out."""
-    finite = thinned([(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)])
+    """A curve. Points that are no finite numbers are left out, those beyond LARGEST drawn there."""
+    finite = [(x, max(-LARGEST, min(y, LARGEST))) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    finite = thinned(finite)
     if not finite:
         return ""
     x0, x1 = finite[0][0], max(finite[-1][0], finite[0][0] + 1)
     low, high = min(y for _, y in finite), max(y for _, y in finite)
-    low, high = low - 0.05 * (high - low or 1), high + 0.05 * (high - low or 1)
+    margin = 0.05 * max(high - low, 1e-3 * abs(high), 1e-6)
+    low, high = low - margin, high + margin
 
     def at_x(x: float) -> float:
         return LEFT + (x - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT)
