@@ -78,6 +78,7 @@ def connect(layout: Layout, platform: Platform) -> Place:
     device = platform.torch_device(int(os.environ.get("LOCAL_RANK", "0")))
     if device.type == "cuda":
         torch.cuda.set_device(device)
+        os.environ.setdefault("NVTE_ALLOW_NONDETERMINISTIC_ALGO", "0")  # asked for by megatron's deterministic_mode
     timeout = timedelta(seconds=layout.timeout_s)
     store = _store(timeout)
     # With a store torch wants rank and size; without, it reads them from torchrun's environment.
@@ -99,6 +100,15 @@ def connect(layout: Layout, platform: Platform) -> Place:
 def versions() -> dict[str, str]:
     """What decides a trainer's numbers, besides layout and device."""
     return {"python": python_platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def numeric_backend(place: Place) -> dict[str, str]:
+    """What computes: the same software gives other bits on another of these."""
+    if place.device.type == "cuda":
+        return {"device": torch.cuda.get_device_name(place.device), "cuda": str(torch.version.cuda)}
+    mkl: Any = torch.backends.mkl
+    blas = "mkl" if mkl.is_available() else "other"
+    return {"device": "cpu", "capability": torch.backends.cpu.get_cpu_capability(), "blas": blas}
 
 
 def compare_ranks(facts: Mapping[str, str]) -> None:

@@ -22,7 +22,7 @@ from corpus.shard import open_shard, sha256_file, write_shard
 from pretrain.config import Layout
 from pretrain.data import TokenShards
 from pretrain.job import EvaluateJob, read_job
-from pretrain.launch import die_with_parent
+from pretrain.launch import die_with_parent, keep_threads_passive
 from pretrain.score import Bootstrap, Estimate, Floats, Integers, Window, unigram_nats, windows
 from pretrain.train import fail
 
@@ -226,6 +226,7 @@ def main(arguments: list[str]) -> int:
         return 2
     sys.excepthook = fail
     die_with_parent()
+    keep_threads_passive()
     warnings.filterwarnings("ignore", module=r"megatron\.|torch\.distributed")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)

@@ -57,10 +57,15 @@ class Journal:
         self.path = path
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Append rows in one write each."""
-        with self.path.open("ab", buffering=0) as file:
-            for row in rows:
-                file.write(json.dumps(asdict(row)).encode() + b"\n")
+        """Append rows, one write each; raises JournalError where the disk does not take them."""
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                for row in rows:
+                    line = json.dumps(asdict(row)).encode() + b"\n"
+                    if file.write(line) != len(line):
+                        raise OSError("only part of the row was written")
+        except OSError as error:
+            raise JournalError(f"cannot write {self.path}: {error}: make room and run again") from error
 
     def sync(self) -> None:
         """Flush to the disk; called before a checkpoint that relies on the rows is committed."""

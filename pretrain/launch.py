@@ -49,6 +49,14 @@ def die_with_parent() -> None:
         sys.exit(f"the process that started this one ({expected}) is gone")
 
 
+def keep_threads_passive() -> None:
+    """Let idle OpenMP threads sleep; call before torch is imported.
+
+    Spinning, two threads on two busy cores trained the tiny model at 460 tokens/s, sleeping at 6,800.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def report_failure(error: BaseException) -> None:
     """Leave this rank's traceback where the launcher looks, or print it when there is no launcher.
 

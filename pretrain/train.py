@@ -14,7 +14,7 @@ from pretrain import trajectory
 from pretrain.config import check_layout
 from pretrain.job import TrainJob, read_job
 from pretrain.journal import Journal, append_segment, targets
-from pretrain.launch import die_with_parent, launch, report_failure, world_of_environment
+from pretrain.launch import die_with_parent, keep_threads_passive, launch, report_failure, world_of_environment
 
 if TYPE_CHECKING:
     from pretrain.distributed import Place
@@ -40,7 +40,7 @@ def _prepare(job: TrainJob, place: "Place") -> tuple[int, int]:
     """Rank 0 puts the folder in order; every rank learns (step to go on from, attempt)."""
     import torch.distributed as dist
 
-    from pretrain.distributed import versions
+    from pretrain.distributed import numeric_backend, versions
 
     directory, found = Path(job.directory), [0, 0]
     if place.rank == 0:
@@ -57,6 +57,7 @@ def _prepare(job: TrainJob, place: "Place") -> tuple[int, int]:
                 name: getattr(job.layout, name) for name in ("tp", "pp", "dp", "zero1", "micro_batch", "recompute")
             },
             "device": str(place.device),
+            "numeric_backend": numeric_backend(place),
             "threads": job.threads,
             "versions": versions(),
         }
@@ -160,6 +161,7 @@ def main(arguments: list[str]) -> int:
         return 2
     sys.excepthook = fail
     die_with_parent()
+    keep_threads_passive()
     warnings.filterwarnings("ignore", module=r"megatron\.|torch\.distributed")
     job = read_job(Path(arguments[0]), TrainJob)
     rank = int(os.environ.get("RANK", "0"))

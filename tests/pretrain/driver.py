@@ -1,9 +1,10 @@
 """The trainer with something done to it: `python driver.py JOB.json ACTION [ARGUMENT]`.
 
 record PATH    saves what the model was fed
-kill POINT     dies by SIGKILL at a point of its choice
+kill POINT     dies by SIGKILL at a point of its choice (`full`: finds the disk full instead)
 """
 
+import errno
 import os
 import signal
 import sys
@@ -16,6 +17,10 @@ from pretrain import train as entry
 
 def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def arm(point: str) -> None:
@@ -42,6 +47,8 @@ def arm(point: str) -> None:
         checkpoint.sync = before(checkpoint.sync)
     elif name == "renamed":  # committed, nothing after it done
         trajectory.prune = die
+    elif name == "full":  # the disk is full in the middle of a checkpoint
+        checkpoint._write_tensor = full
     elif name == "update":  # between backward and the update
         callbacks.NanGuard.before_update = before(callbacks.NanGuard.before_update)
     elif name == "journal":  # half a row is written

@@ -108,3 +108,8 @@ def test_two_trainers_do_not_share_a_folder(tmp_path: Path):
     with trajectory.ownership(tmp_path / "run"):
         assert log.read_text() == "in\nout\n"
     other.join()
+
+
+def test_a_full_disk_names_the_file_and_the_way_out():
+    with pytest.raises(JournalError, match=r"cannot write /dev/full: .*No space left.*make room and run again"):
+        Journal(Path("/dev/full")).append([row(1)])

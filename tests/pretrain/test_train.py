@@ -88,11 +88,16 @@ def diverging(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
     return job, run(path)
 
 
+def out_of_space(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
+    job, path = make(folder, "full")
+    return job, drive(path, "kill", "full")
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("train")
     small_job(folder)  # writes the token shards once
-    kinds = (killed, in_parts, undisturbed, interrupted, diverging)
+    kinds = (killed, in_parts, undisturbed, interrupted, diverging, out_of_space)
     with ThreadPoolExecutor(2) as pool:
         futures = {kind.__name__: pool.submit(kind, folder) for kind in kinds}
         return {"folder": folder, **{name: future.result() for name, future in futures.items()}}
@@ -178,6 +183,16 @@ def test_a_loss_that_is_no_number_never_reaches_a_checkpoint(runs):
     steps = [row["step"] for row in journal(job)]
     assert "samples [8, 16)" in done.stderr and steps == [1]
     assert [path.name for path in Path(job["directory"]).glob("step-*")] == ["step-1"]
+
+
+def test_a_full_disk_is_one_error_and_leaves_no_checkpoint(runs):
+    job, done = runs["out_of_space"]
+    folder = Path(job["directory"])
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == (
+        f"CheckpointError: cannot write checkpoint {folder / 'step-5'}: [Errno 28] No space left on device: "
+        "make room and run again"
+    )
+    assert [path.name for path in folder.glob("step-*") if "tmp" not in path.name] == []
 
 
 PIECE = Piece("layers.1.ffn.down.weight", (32, 48), 1)
