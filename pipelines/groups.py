@@ -139,7 +139,7 @@ def label(edges: pa.Table) -> pa.Table:
     ids = nodes["id"].combine_chunks()
     a = pc.index_in(edges["a_id"].combine_chunks(), value_set=ids).to_numpy()
     b = pc.index_in(edges["b_id"].combine_chunks(), value_set=ids).to_numpy()
-    root = components(a.astype(np.int64), b.astype(np.int64), nodes.num_rows)
+    root = components(nodes.num_rows, a.astype(np.int64), b.astype(np.int64))
     columns = [nodes["id"], nodes["shard"], nodes["row"], ids.take(pa.array(root))]
     return pa.table([c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns], schema=LABELS)
 

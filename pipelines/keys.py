@@ -133,7 +133,7 @@ def _member(value: object, path: str, kinds: Sequence[Any]) -> Iterator[Key]:
 
 
 def _line(kind: type) -> str:
-    return (kind.__doc__ or "").strip().partition("\n")[0]
+    return " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
 
 
 def alternatives(kind: Any, prefix: str = "") -> Iterator[Key]:  # noqa: ANN401

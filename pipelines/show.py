@@ -69,10 +69,11 @@ def key_lines(key: Key, layers: Sequence[Layer], side: str) -> Iterator[str]:
         facts.append(f"choices {', '.join(key.choices)}")
     elif key.choices and len(key.choices) > key.type.count(",") + 1:
         facts[0] = f"one of {', '.join(key.choices)}"
+    by = "" if key.when or not key.value else setter(layers, key.path)
     if key.default:
         facts.append(key.default if key.default == "required" else f"default {key.default}")
-    if not key.when and key.value:
-        facts.append(f"set by {setter(layers, key.path)}")
+    if by:
+        facts.append("set by no one" if by == "default" else f"set by {by}")
     yield f"    {'; '.join(facts)}"
     if key.doc:
         yield f"    {key.doc}"
