@@ -84,7 +84,7 @@ def nested_garbage(column, valid):
     return pa.Array.from_buffers(column.type, len(column), [mask, filled.buffers()[1]], children=[filled.values])
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(ROW, max_size=50), cuts=st.lists(st.integers(0, 6000), max_size=5), pad=st.integers(0, 11))
 def test_equal_rows_are_equal_bytes_however_batched(tmp_path, rows, cuts, pad):
     table = pa.Table.from_pylist(rows * COPIES, SCHEMA)
