@@ -21,24 +21,21 @@ from pipelines.store import StoreError, write_durably
 PACKAGES = ("corpus", "pipelines", "kernels", "pretrain", "conf")
 
 
-class StrangerError(ImportError):
-    """Another distribution's package stands where one of ours is meant."""
-
-
 def refuse_strangers() -> None:
     """Raise SystemExit if `kernels`, `conf` or another of our packages comes from elsewhere, naming the path."""
     home = Path(__file__).resolve().parent.parent
     for name in PACKAGES:
         try:
-            found = Path(str(importlib.import_module(name).__file__)).resolve()
+            module = importlib.import_module(name)
         except ImportError as error:
             raise SystemExit(
                 f"siku: package {name} cannot be imported from {home} ({error}): install siku again"
             ) from error
-        if found.parent != home / name:
+        found = Path(str(module.__file__)).resolve().parent
+        if found != home / name or getattr(module, "PART_OF", None) != "siku":
             raise SystemExit(
-                f"siku: package {name!r} comes from {found}, not from {home / name}: another distribution owns that "
-                "name; uninstall it, or start siku where it is not on sys.path"
+                f"siku: the package {name!r} at {found} is not siku's own ({home / name}): another distribution has "
+                "that name; uninstall it and install siku again, or start siku where it is not on sys.path"
             )
 
 
