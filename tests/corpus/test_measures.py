@@ -95,7 +95,7 @@ def test_quality():
     assert english["stop_words"] == 3  # the, of, and
     assert english["mean_word_length"] == pytest.approx(78 / 21)
     assert english["terminal_lines"] == 1.0 and english["alphabetic_words"] == 1.0
-    assert chinese["stop_words"] == 4 and chinese["mean_word_length"] == 1.0
+    assert chinese["stop_words"] == 5 and chinese["mean_word_length"] == 1.0
     assert chinese["terminal_lines"] == 0.75 and chinese["bullet_lines"] == 0.25 and chinese["ellipsis_lines"] == 0.25
     assert chinese["short_lines"] == 0.75 and chinese["longest_line"] == 37
     assert code["brackets"] == 1 and code["hashes"] == 0.5 and code["ellipses"] == pytest.approx(1 / 6)

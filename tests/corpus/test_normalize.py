@@ -10,7 +10,8 @@ from tests.kernels.texts import characters, composed, texts
 gaps = st.text(
     st.sampled_from("a中e\u0301\u0327 \n\r\t\u3000\x00\u200b\xa0\u2028\ufeffé\u1100\u1161\u11a8<\u0338"), max_size=25
 )
-some = st.lists(st.one_of(texts, gaps, composed, st.text(characters)), max_size=5)
+touching = st.text(st.sampled_from("ea\u0301\x00\n"), max_size=25)
+some = st.lists(st.one_of(texts, gaps, touching, composed, st.text(characters)), max_size=5)
 
 
 @settings(max_examples=400)
@@ -33,6 +34,7 @@ def test_spans_give_the_normal_text_and_nothing_more_to_do(values):
         ("\n\n  a\xa0b　c\n\n", "  a b　c", ["whitespace"] * 3),
         ("cafe\u0301 が", "café が", ["nfc"]),
         ("e\x00\u0301\r\n", "é", ["nfc"]),  # changes that touch are one
+        ("e\x00\u0301 a\x00 e\u0301", "é a é", ["nfc", "control", "nfc"]),
         ("ＡＢ１２　「全角」ｱ 繁體 简体…", "ＡＢ１２　「全角」ｱ 繁體 简体…", []),
         ("def f():\n    return  1", "def f():\n    return  1", []),
         ("\U0001f468\u200d\U0001f4bb می\u200cخواهم", "\U0001f468\u200d\U0001f4bb می\u200cخواهم", []),
