@@ -264,9 +264,10 @@ class Artifact:
         return iterate(self.path(name), columns)
 
     def _verify(self, name: str) -> None:
-        """Compare a shard's bytes with the manifest, once a process."""
+        """Compare a shard's bytes with the manifest, once a process unless the file changes."""
         path, manifest = self.path(name), self.directory / "manifest.json"
-        key = (str(path), self.files[name].sha256)
+        stat = path.stat()
+        key = (str(path), self.files[name].sha256, stat.st_size, stat.st_mtime_ns)
         if key not in _VERIFIED:
             if sha256_file(path) != self.files[name].sha256:
                 raise ShardError(
@@ -276,7 +277,7 @@ class Artifact:
             _VERIFIED.add(key)
 
 
-_VERIFIED: set[tuple[str, str]] = set()
+_VERIFIED: set[tuple[str, str, int, int]] = set()
 
 
 def seal(
@@ -333,7 +334,8 @@ def _sync(path: Path) -> None:
 def sweep(directory: Path, keep: set[str]) -> None:
     """Remove scratch, commit records and files of abandoned attempts from a finished stage."""
     for path in directory.iterdir():
-        if path.is_file() and path.name not in keep and not path.name.startswith(("manifest.json", "lease.")):
+        ours = path.name == "manifest.json" or (path.name.startswith("lease.") and path.name != "lease.json")
+        if path.is_file() and path.name not in keep and not ours:
             path.unlink(missing_ok=True)
     shutil.rmtree(directory / "commits", ignore_errors=True)
     shutil.rmtree(directory / "failures", ignore_errors=True)
