@@ -63,12 +63,24 @@ def _verbs() -> dict[str, Verb]:
     }
 
 
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options and overrides, in whatever order: argparse alone takes overrides in one place only."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    strangers = [each for each in rest if each.startswith("-") or "=" not in each]
+    if strangers or (rest and not hasattr(options, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(strangers or rest)}")
+    if rest:
+        options.overrides = [*options.overrides, *rest]
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `siku`; the exit status."""
     from pipelines.commands import refuse_strangers, report_failure
 
     refuse_strangers()
-    options = _parser().parse_intermixed_args(arguments) if arguments is not None else _parser().parse_args()
+    options = parse(arguments)
     try:
         return _verbs()[options.verb](options, list(getattr(options, "overrides", []) or []))
     except KeyboardInterrupt:
