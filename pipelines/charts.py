@@ -26,7 +26,7 @@ def short(value: float) -> str:
     """A tick's label: 1200 -> 1.2k."""
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.4g}{suffix}"
+            return f"{value / size:.3g}{suffix}"
     return f"{value:.4g}"
 
 

@@ -9,10 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.document import canonical_url
 from pipelines.changes import shown
 from pipelines.history import History, Past
-from pipelines.lookup import Place, find, label, labels, matches, prefixes, raw_ids, wanted
+from pipelines.lookup import Place, find, label, labels, matches, raw_ids, urls, wanted
 from pipelines.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take
 from pipelines.selection import HELD_OUT, TRAIN
 from pipelines.steps import Training, training
@@ -168,24 +167,16 @@ def _dead_letters(history: History, key: str) -> Iterator[tuple[Past, dict[str, 
 
 def _outcomes(history: History, key: str) -> Iterator[str]:
     """What the crawl did with a URL that gave no capture."""
-    if not prefixes(key):
-        return
-    urls = [key]
-    try:
-        urls.append(canonical_url(key))
-    except ValueError:
-        urls.append(f"http://{key}")
+    wanted_urls = pa.array([key, *urls(key)], pa.string())
     for stage in history.of_kind("snapshot"):
         artifact = history.artifact(stage)
-        for name in sorted(artifact.files):
-            if artifact.path(name).suffix != ".arrow":
-                continue
+        for name in artifact.names("index"):
             table = artifact.table(name)
-            if not {"url", "outcome"} <= set(table.schema.names):
-                continue
-            for row in table.filter(pc.is_in(table["url"], value_set=pa.array(urls))).to_pylist():
-                status = f", status {row['status']}" if row.get("status") else ""
-                yield f"{printable(row['url'])}\n  crawl     {row['outcome']}{status}"
+            for row in table.filter(pc.is_in(table["url"], value_set=wanted_urls)).to_pylist():
+                status = f", status {row['status']}" if row["status"] else ""
+                detail = f", {printable(row['detail'])}" if row["detail"] else ""
+                yield printable(row["url"])
+                yield f"  crawl     by {stage.name}: {row['outcome']}{status}{detail}"
 
 
 def explain_step(history: History, step: int, out: Out, raw: bool = False) -> int:
@@ -237,7 +228,8 @@ def explain_rule(history: History, name: str, out: Out, raw: bool = False) -> in
         for letter in islice(letters, NEAREST):
             out(f"  {letter['id'].hex()} {printable(letter['detail'] or '')}  {printable(label(letter))}")
     if not seen:
-        dropped = {r for s in trunk.verdicts for r in history.artifact(s).tally.dropped} | set(reasons)
+        stages = (*((trunk.split,) if trunk.split else ()), *trunk.verdicts)
+        dropped = {r for s in stages for r in history.artifact(s).tally.dropped} - {"held_out"} | set(reasons)
         out(f"rule {name!r} dropped nothing in run {history.name}; these did: {', '.join(sorted(dropped)) or 'none'}")
         return 1
     return 0
@@ -285,7 +277,8 @@ def _rule(
         out(f"  values     {_quantiles(value)}; threshold {', '.join(f'{t:.4g}' for t in np.unique(threshold)[:4])}")
         for drop in nearest.get((rule, language), []):
             document = told[drop.shard, drop.row]
-            out(f"  {drop.id.hex()} value {drop.value:.6g}  {printable(label(document))}")
+            same = _keeper(history, drop.keeper)
+            out(f"  {drop.id.hex()} value {drop.value:.6g}{same}  {printable(label(document))}")
             out(f"    {excerpt(document['text'])}")
 
 

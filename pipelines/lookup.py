@@ -27,17 +27,15 @@ class Place:
     row: int
 
 
-def prefixes(key: str) -> list[bytes]:
-    """Beginnings of ids that a user's word may mean."""
+def urls(key: str) -> list[str]:
+    """Canonical URLs that a user's word may mean; a host without a scheme is tried with both."""
     key = key.strip()
-    out: list[bytes] = []
+    out: list[str] = []
     for url in (key, f"http://{key}", f"https://{key}") if _HOST.fullmatch(key) else (key,):
         try:
-            out.append(key_prefix(canonical_url(url)))
+            out.append(canonical_url(url))
         except ValueError:
             continue
-    if ":" in key:
-        out.append(key_prefix(key))
     return out
 
 
@@ -61,7 +59,8 @@ def raw_ids(ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.void]:
 
 def wanted(key: str) -> list[tuple[bytes, int | None]]:
     """(whole bytes, half byte) beginnings that `key` stands for; a hex word is an id, or else a record's key."""
-    out: list[tuple[bytes, int | None]] = [(prefix, None) for prefix in prefixes(key)]
+    known = [*urls(key), key.strip()] if ":" in key else urls(key)
+    out: list[tuple[bytes, int | None]] = [(key_prefix(name), None) for name in known]
     if _HEX.fullmatch(key.strip()):
         text = key.strip()
         whole = len(text) // 2 * 2

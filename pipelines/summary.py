@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.history import History, Past
 from pipelines.steps import Training, training
 
-FUNNEL = ("snapshot", "extract", "edit", "split", "filter", "dedupe", "decontaminate", "tokenize")
+FUNNEL = ("extract", "edit", "split", "filter", "dedupe", "decontaminate", "tokenize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,22 @@ def funnel(history: History) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def crawled(history: History) -> dict[str, Any] | None:
+    """What became of every URL the crawl saw, and the bytes of its WARC segments; None without a crawl."""
+    for stage in history.of_kind("snapshot"):
+        artifact = history.artifact(stage)
+        outcomes = dict(artifact.figures["outcomes"])
+        segments = [entry.bytes for name, entry in artifact.files.items() if name.endswith(".warc.gz")]
+        return {
+            "stage": stage.name,
+            "urls": sum(outcomes.values()),
+            "outcomes": outcomes,
+            "warc_bytes": sum(segments),
+            "snapshot_digest": artifact.figures["snapshot_digest"],
+        }
+    return None
 
 
 def stages(history: History) -> list[dict[str, Any]]:
@@ -122,6 +138,7 @@ def summarize(history: History, spent: Spent) -> dict[str, Any]:
         "run": history.name,
         "command": history.record["command"],
         "stages": stages(history),
+        "crawl": crawled(history),
         "funnel": funnel(history),
         "tokens": {name: figures["tokens"] for name, figures in sorted(components.items())},
         "tokens_held_out": {n: f["tokens"] for n, f in sorted(corpus_tokens(history, history.trunk.held_out).items())},

@@ -27,6 +27,7 @@ def view(history: History, summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tiles": _tiles(summary, history.trunk.tokens),
         "languages": [*shown, OTHER] if shown else [],
+        "crawl": _crawl(summary["crawl"]),
         "funnel": _funnel(history, summary, census, shown),
         "ends": _ends(summary),
         **_bits(summary),
@@ -75,6 +76,23 @@ def _tiles(summary: Mapping[str, Any], tokens: Past | None) -> list[dict[str, st
 
 def _trained(summary: Mapping[str, Any]) -> int:
     return sum(summary["tokens_trained"].values())
+
+
+def _crawl(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The crawl as the funnel's first row, in URLs."""
+    if found is None:
+        return None
+    fetched = found["outcomes"].get("fetched", 0)
+    rest = sorted(((n, reason) for reason, n in found["outcomes"].items() if reason != "fetched"), reverse=True)
+    return {
+        "stage": found["stage"],
+        "fetched": fetched,
+        "urls": found["urls"],
+        "size": size(found["warc_bytes"]),
+        "digest": found["snapshot_digest"],
+        "width": f"{100 * fetched / max(found['urls'], 1):.2f}",
+        "outcomes": [{"reason": reason, "count": n} for n, reason in rest],
+    }
 
 
 def _funnel(history: History, summary: Mapping[str, Any], census: Census, shown: Sequence[str]) -> list[dict[str, Any]]:
@@ -152,8 +170,7 @@ def _bits(summary: Mapping[str, Any]) -> dict[str, Any]:
                 {
                     "language": language,
                     "scorer": name,
-                    "value": f"{found[key]:.4f}",
-                    "interval": _range(interval),
+                    "value": _estimate(found[key], interval),
                     "difference": _difference(found, key),
                 }
             )
@@ -163,16 +180,18 @@ def _bits(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {"bits": rows, "bits_chart": Markup(chart), "bits_note": "; ".join(notes)}
 
 
-def _range(interval: Sequence[float] | None) -> str:
-    return f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
+def _estimate(value: float, interval: Sequence[float] | None) -> str:
+    text = f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else f"{value:.3f}"
+    return text.replace("-", "−")
 
 
 def _difference(found: Mapping[str, Any], key: str) -> str:
+    """The model's figure less a baseline's, with the paired interval where the evaluation made one."""
     if key == "model" or found["model"] is None:
         return ""
     if found.get(f"{key}_difference") is not None:
-        return f"{found[f'{key}_difference']:.4f} ({_range(found[f'{key}_difference_interval'])})"
-    return f"{found['model'] - found[key]:.4f}"
+        return _estimate(found[f"{key}_difference"], found[f"{key}_difference_interval"])
+    return _estimate(found["model"] - found[key], None)
 
 
 def _training(history: History, summary: Mapping[str, Any]) -> dict[str, Any]:

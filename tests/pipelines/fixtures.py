@@ -34,6 +34,14 @@ DEAD = pa.schema(
         pa.field("bytes", pa.int64(), nullable=False),
     ]
 )
+INDEX = pa.schema(
+    [
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("status", pa.int16()),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+    ]
+)
 LENGTH = pa.schema([pa.field("bytes", pa.int64(), nullable=False), pa.field("characters", pa.int64(), nullable=False)])
 LANGUAGE = pa.schema(
     [pa.field("language", pa.string(), nullable=False), pa.field("score", pa.float64(), nullable=False)]
@@ -149,6 +157,10 @@ class Builder:
         folder = directory or self.root / kind / digest
         body = {"name": name, "kind": kind, "digest": digest, "directory": str(folder), "reused": reused}
         self.stages.append({**body, "seconds": 1.5, "identity": identity, "inputs": dict(inputs)})
+        if kind == "snapshot":  # the artefact is the crawl's, the stage is its content
+            crawl = {"kind": "crawl", "version": 1, "what": {"kind": "crawl"}, "inputs": {}, "libraries": {}}
+            folder = self.root / "crawl" / digest_of(crawl) / "crawl-0001"
+            self.stages[-1]["directory"], identity = str(folder), crawl
         if kind in ("files", "train"):
             folder.mkdir(parents=True, exist_ok=True)
             return folder
@@ -200,7 +212,7 @@ def make_run(root: Path, steps: int = 6, name: str = "demo") -> History:
     made, builder = pages(), Builder(root)
     home = [[page for page in made if shard_of(page) == shard] for shard in range(SHARDS)]
     assert all(home)
-    builder.add("source", "files", {"kind": "html", "path": "x"}, {}, directory=root / "input")
+    _source(builder)
     _editions(builder, home)
     _measures(builder, home)
     _judge(builder, home, made)
@@ -218,6 +230,29 @@ def make_run(root: Path, steps: int = 6, name: str = "demo") -> History:
     }
     write_durably(folder / "run.json", json.dumps(record, sort_keys=True))
     return open_run(root, name)
+
+
+def _source(builder: Builder) -> None:
+    rows = [
+        ("http://help.sample/zh-CN/%E7%A7%81.html", 0, "robots_disallowed", ""),
+        ("http://help.sample/missing.html", 404, "http_404", "Not \x1bFound"),
+        ("http://help.sample/en-US/a.html", 200, "fetched", ""),
+    ]
+
+    def fill(attempt: Attempt, shard: int) -> Tally:
+        if shard == 0:
+            table = pa.table(
+                [pa.array(c, f.type) for c, f in zip(zip(*rows, strict=True), INDEX, strict=True)], schema=INDEX
+            )
+            attempt.shard("index-00000", [table], INDEX)
+            path = attempt.path("help.sample-00000", ".warc.gz")
+            path.write_bytes(b"x" * 1000)
+            attempt.add("help.sample-00000.warc.gz", path, 0)
+        return Tally()
+
+    outcomes = {"fetched": 41, "http_404": 1, "robots_disallowed": 1}
+    figures = {"outcomes": outcomes, "segments": 1, "snapshot_digest": "ab" * 32}
+    builder.add("source", "snapshot", {"digest": "ab" * 32}, {}, fill, figures)
 
 
 def _editions(builder: Builder, home: list[list[Page]]) -> None:

@@ -67,7 +67,7 @@ def test_a_record_without_a_url(history):
 
 
 def test_kept_document_tells_edits_measures_tokens_and_steps(history):
-    status, text = said(explain_document, history, CHINESE[0])
+    _status, text = said(explain_document, history, CHINESE[0])
     assert "mask@1 email: 3" in text and "mask@1 phone: 3" in text and "normalize@1 whitespace: 3" in text
     assert "bytes 14:31: …联系 张三 [<EMAIL>] 电话<PHONE>。" in text
     assert "measure   length: bytes 114, characters 72" in text
@@ -82,7 +82,7 @@ def test_kept_document_tells_edits_measures_tokens_and_steps(history):
         assert row.first_sample <= span.sample < row.last_sample
 
 
-@pytest.mark.parametrize("key", CHINESE[:1] + ["http://help.sample/en-US/a.html"])
+@pytest.mark.parametrize("key", [*CHINESE[:1], "http://help.sample/en-US/a.html"])
 def test_masked_text_shows_only_when_raw(history, key):
     secret = ("zhang@example.com", "13812345678", "jane.doe@example.org")
     _, text = said(explain_document, history, key)
@@ -123,6 +123,13 @@ def test_other_fates(history):
     assert "dropped   by decontaminate: near_held_out@1" in leak
     status, dead = said(explain_document, history, "http://help.sample/zh-CN/empty.html")
     assert status == 0 and dead.count("dropped   by extract: empty_text 0 characters") == 1
+
+
+def test_a_url_that_the_crawl_saw_and_did_not_capture(history):
+    for key in ("http://help.sample/zh-CN/私.html", "help.sample/zh-CN/%e7%a7%81.html"):
+        assert said(explain_document, history, key)[1].endswith("crawl     by source: robots_disallowed")
+    status, text = said(explain_document, history, "http://help.sample/missing.html#top")
+    assert status == 0 and text.endswith("crawl     by source: http_404, status 404, Not ␛Found")
 
 
 @pytest.mark.parametrize("key", ["http://help.sample/nowhere", "deadbeef" * 4, "web:record 8", "文", "", "a\x1b[0m"])

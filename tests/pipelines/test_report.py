@@ -1,6 +1,7 @@
 """The report and summary.json of a finished run."""
 
 import dataclasses
+import itertools
 import json
 import re
 from collections import Counter
@@ -75,7 +76,7 @@ def test_funnel_equals_the_ledger(history):
     line = [rows[name] for name in ("extract", "clean", "split", "filter", "dedupe", "decontaminate", "tokens")]
     for row in line:
         assert row["in"] + row["born"] == row["kept"] + sum(row["dropped"].values())
-    for before, after in zip(line, line[1:], strict=False):
+    for before, after in itertools.pairwise(line):
         assert before["kept"] == after["in"]
     assert line[-1]["kept"] == fates["kept"]
 
@@ -104,6 +105,8 @@ def test_summary_has_what_it_promises(history, page):
     assert by_name["filter"]["reused"] and not by_name["dedupe"]["reused"]
     assert by_name["dedupe"]["digest"] == history.stages["dedupe"].digest
     assert by_name["dedupe"]["mb_per_second"] == 2.0
+    assert summary["crawl"]["outcomes"] == {"fetched": 41, "http_404": 1, "robots_disallowed": 1}
+    assert summary["crawl"]["urls"] == 43 and summary["crawl"]["warc_bytes"] == 1000
     assert summary["validation"]["bits_per_byte"]["zh"] == {
         "model": 1.7,
         "interval": [pytest.approx(1.6), pytest.approx(1.8)],
@@ -156,6 +159,7 @@ def test_page_tells_every_reason_rule_and_figure(history, page):
         "held_out",
     ):
         assert re.search(rf"{wanted} <b>−\d+</b>", page), wanted
+    assert "<b>41</b> of 43 URLs fetched · 1.0 kB of compressed WARC" in page and "robots_disallowed <b>1</b>" in page
     assert "few_words@1" in page and "toxic@1" in page and "value nan, threshold 0.1" in page
     assert "kept instead: http://help.sample/zh-CN/3.html" in page
     assert re.search(r"<td>clean</td><td>email</td><td class=\"n\">7</td><td class=\"n\">2</td>", page)
@@ -199,11 +203,11 @@ def test_open_run_says_which_runs_there_are(tmp_path):
         open_run(tmp_path, "")
     history = make_run(tmp_path)
     assert open_run(tmp_path, "").name == "demo"
-    with pytest.raises(StoreError, match="--run 'other': .* it holds demo"):
+    with pytest.raises(StoreError, match=r"--run 'other': .* it holds demo"):
         open_run(tmp_path, "other")
     (history.stages["dedupe"].directory / "manifest.json").unlink()
     again = open_run(tmp_path, "demo")
-    with pytest.raises(StoreError, match="had stage dedupe .* holds no result any more"):
+    with pytest.raises(StoreError, match=r"had stage dedupe .* holds no result any more"):
         again.artifact(again.stages["dedupe"])
 
 
