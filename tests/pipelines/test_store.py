@@ -320,7 +320,7 @@ def run(root, mode, pause, workers=1):
     )
 
 
-@pytest.mark.parametrize(("mode", "workers", "kills"), [("plain", 1, 2), ("beam", 1, 1), ("beam", 2, 2)])
+@pytest.mark.parametrize(("mode", "workers", "kills"), [("plain", 1, 2), ("beam", 1, 1), ("beam", 2, 1)])
 def test_killed_at_any_moment_it_goes_on_to_the_same_content(tmp_path, mode, workers, kills):
     expected = build(tmp_path / "whole")
     root, rng = tmp_path / "s", random.Random(mode + str(workers))
