@@ -1,0 +1,141 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+import conf
+from corpus.filters import AnyRule, LanguageRule, RangeRule
+from corpus.measures import Language, Length, Quality, Repetition, Toxicity
+from corpus.rule import ordered
+
+RULES = TypeAdapter(dict[str, AnyRule])
+SETS = sorted(p for g in ("filters", "detox") for p in (Path(conf.__file__).parent / g).glob("*.yaml"))
+LANGUAGES = np.array(["zh", "en", "de", "und"])
+COLUMNS = {
+    f"{m.measure}.{name}"
+    for m in (Language(), Length(), Quality(), Repetition(), Toxicity())
+    for name in m.schema.names
+}
+
+
+def judge(rule, **columns):
+    return rule.judge({k.replace("__", "."): np.array(v) for k, v in columns.items()}, LANGUAGES)
+
+
+def test_range_has_bounds_by_language_and_other():
+    rule = RangeRule(order=1, column="length.words", minimum={"zh": 50, "other": 10}, maximum={"en": 20})
+    found = judge(rule, length__words=[49, 21, 9, 1000])
+    assert found.fails.tolist() == [True, True, True, False]
+    assert found.threshold[:3].tolist() == [50, 20, 10]
+    assert judge(rule, length__words=[50, 20, 10, 10]).fails.tolist() == [False] * 4
+    assert rule.reads() == ("length.words",)
+
+
+def test_a_value_that_could_not_be_measured_fails():
+    for bounds in ({"minimum": {"other": 0}}, {"maximum": {"other": 1}}, {"minimum": {"zh": 0}}):
+        found = judge(RangeRule(order=1, column="quality.digits", **bounds), quality__digits=[np.nan] * 4)
+        assert found.fails.all()
+
+
+@given(st.lists(st.floats(allow_nan=True), min_size=4, max_size=4), st.floats(-1, 1), st.floats(-1, 1))
+def test_range_equals_its_definition(values, low, high):
+    found = judge(RangeRule(order=1, column="a.b", minimum={"other": low}, maximum={"other": high}), a__b=values)
+    assert found.fails.tolist() == [not low <= value <= high for value in values]
+
+
+def test_language():
+    rule = LanguageRule(order=1, languages=["zh", "en"], minimum={"zh": 0.9, "other": 0.5})
+    found = judge(rule, language__score=[0.8, 0.5, 1.0, 0.0])
+    assert found.fails.tolist() == [True, False, True, True]
+    assert found.threshold.tolist() == [0.9, 0.5, 1.0, 1.0]
+    assert judge(rule, language__score=[np.nan] * 4).fails.all()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"rule": "range", "order": 1, "column": "length.words"},
+        {"rule": "range", "order": 1, "column": "words", "minimum": {"other": 1}},
+        {"rule": "range", "order": 1, "column": "length.words", "minimun": {"other": 1}},
+        {"rule": "range", "order": 1, "column": "length.words", "minimum": {"other": "many"}},
+        {"rule": "language", "order": 1, "languages": [], "minimum": {}},
+        {"rule": "ranges", "order": 1},
+    ],
+)
+def test_mistakes_are_refused(bad):
+    with pytest.raises(ValidationError):
+        RULES.validate_python({"mine": bad})
+
+
+@pytest.mark.parametrize("path", SETS, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_every_rule_set_is_valid_and_reads_what_is_measured(path):
+    package, _, text = path.read_text(encoding="utf-8").partition("\n")
+    assert package == f"# @package recipe.{path.parent.name.removesuffix('s')}.rules"
+    rules = RULES.validate_python(yaml.safe_load(text))
+    assert {column for rule in rules.values() for column in rule.reads()} <= COLUMNS
+    orders = [rule.order for rule in rules.values()]
+    assert len(set(orders)) == len(orders)
+    assert bool(rules) != (path.stem == "none")
+
+
+def verdicts(path, *texts):
+    import pyarrow as pa
+
+    rules = RULES.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    batch = pa.record_batch([pa.array(texts, pa.large_string())], names=["text"])
+    columns = {}
+    for measure in (Language(), Length(), Quality(), Repetition(), Toxicity()):
+        found = measure.compute(batch)
+        columns |= {f"{measure.measure}.{n}": found[n].to_numpy(zero_copy_only=False) for n in found.schema.names}
+    out = [[] for _ in texts]
+    for name, rule in ordered(rules):
+        for row in np.flatnonzero(rule.judge(columns, columns["language.language"]).fails):
+            out[row].append(name)
+    return out
+
+
+ENGLISH = (
+    "LibreOffice Calc lets you enter numbers and text in the cells of a sheet. To begin, choose the cell with the "
+    "mouse and write what you want to have there. Press Enter to keep the value, or Escape to go back to the one "
+    "before. You can also copy cells to another document, and that is often quicker than typing. Try it."
+)
+CHINESE = (
+    "在电子表格中，您可以在单元格里输入数字和文字。首先用鼠标选择一个单元格，然后输入需要的内容。"
+    "按回车键保存输入的值，或者按退出键恢复为原来的值。您也可以把单元格复制到另外一份文档，这样通常比重新输入更快。"
+)
+
+
+@pytest.mark.parametrize("name", ["bilingual", "gopher", "fineweb", "none"])
+def test_prose_of_both_languages_is_kept(name):
+    path = next(p for p in SETS if p.stem == name)
+    assert verdicts(path, ENGLISH, CHINESE) == [[], []]
+
+
+def test_bilingual_names_the_reason_in_both_languages():
+    path = next(p for p in SETS if p.stem == "bilingual")
+    reasons = verdicts(
+        path,
+        "Save the file.",
+        "保存文件。",
+        "Le chat est sur la table et le chien dort dans la maison. " * 5,
+        "\n".join([f"{k} {ENGLISH}" for k in range(3)] * 3),
+        "\n".join(["在这里选择一个单元格，然后输入需要的内容。"] * 30),
+        " ".join(str(k * 7919) for k in range(200)),
+        "",
+    )
+    first = [names[0] for names in reasons]
+    assert first[:3] == ["words", "words", "language"]
+    assert first[3:5] == ["duplicate_lines"] * 2
+    assert first[5] == first[6] == "language"
+    assert "digits" in reasons[5] and "words" in reasons[6] and "word_length" in reasons[6]
+
+
+def test_word_lists_drop_abuse_and_keep_documentation():
+    path = next(p for p in SETS if p.stem == "word_lists")
+    abuse = verdicts(path, "fuck you, " * 5, "他妈的王八蛋")
+    assert abuse == [["flagged_share"], ["flagged_share"]]
+    assert verdicts(path, ENGLISH, CHINESE, CHINESE + "函数的性能") == [[], [], []]
