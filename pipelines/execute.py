@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus.verdict import Tally
+from corpus.verdict import ReconciliationError, Tally
 from pipelines.identity import Json
 from pipelines.lease import Lease, try_acquire
 from pipelines.progress import Progress
 from pipelines.runner import Workers, run_phase
+from pipelines.selection import due
 from pipelines.stage import Context, Job, Program, Stage
 from pipelines.store import Artifact, Commit, StoreError, seal, sweep
 
@@ -92,7 +93,12 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
 
 
 def _seal(program: Program, stage: Stage, context: Context, started: float) -> None:
-    sealed = program.seal(context)
+    sealed, expected = program.seal(context), due(context)
+    if expected is not None and sealed.tally.came != expected:
+        raise ReconciliationError(
+            f"{context.name}: {sealed.tally.came.documents} documents came in, but the stage before kept "
+            f"{expected.documents} (id sums {sealed.tally.came.id_sum:032x}, {expected.id_sum:032x})"
+        )
     outputs: dict[str, Commit] = {}
     for phase in program.phases((context,)):
         done = context.commits(phase.name)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.dedup import components
+from corpus.shard import ROWS_PER_BATCH
 from pipelines.selection import measured, shard_items
 from pipelines.shuffle import gather, scatter
 from pipelines.stage import Context, Item, Job, Phase, Step
@@ -158,7 +159,7 @@ def similar(context: Context, edges: pa.Table, measure: str, jaccard: float) -> 
     """Which edges hold: those sure by path or text, and near ones whose signatures agree in `jaccard` or more."""
     keep: npt.NDArray[np.bool_] = edges["why"].to_numpy() != NEAR
     rows = np.flatnonzero(~keep)
-    views: dict[int, npt.NDArray[np.uint32]] = {}
+    views: dict[int, list[npt.NDArray[np.uint32]]] = {}
     for first in range(0, len(rows), 1 << 16):  # 32 MB of signatures a side at 128 permutations
         part = rows[first : first + (1 << 16)]
         sides = [_signatures(context, edges.take(pa.array(part)), side, measure, views) for side in "ab"]
@@ -167,27 +168,41 @@ def similar(context: Context, edges: pa.Table, measure: str, jaccard: float) -> 
 
 
 def _signatures(
-    context: Context, edges: pa.Table, side: str, measure: str, views: dict[int, npt.NDArray[np.uint32]]
+    context: Context, edges: pa.Table, side: str, measure: str, views: dict[int, list[npt.NDArray[np.uint32]]]
 ) -> npt.NDArray[np.uint32]:
+    """Signatures of one side of each edge; only their rows are copied out of the mapped files."""
     shard, row = edges[f"{side}_shard"].to_numpy(), edges[f"{side}_row"].to_numpy()
     out: npt.NDArray[np.uint32] | None = None
     for index in np.unique(shard).tolist():
         if index not in views:
-            views[index] = signatures(context, measure, index)
-        chosen = shard == index
-        if out is None:
-            out = np.empty((len(shard), views[index].shape[1]), np.uint32)
-        out[chosen] = views[index][row[chosen]]
+            views[index] = _signature_batches(context, measure, index)
+        batch = row // ROWS_PER_BATCH
+        for number in np.unique(batch[shard == index]).tolist():
+            view = views[index][number]
+            if out is None:
+                out = np.empty((len(shard), view.shape[1]), np.uint32)
+            chosen = (shard == index) & (batch == number)
+            out[chosen] = view[row[chosen] % ROWS_PER_BATCH]
     return np.empty((0, 1), np.uint32) if out is None else out
 
 
+def _signature_batches(context: Context, measure: str, shard: int) -> list[npt.NDArray[np.uint32]]:
+    """The signature measure of a home shard, batch by batch: rows x permutations, views of the mapped file."""
+    out = []
+    for array in measured(context, measure, shard, ["signature"])["signature"].chunks:
+        width = array.type.byte_width // 4
+        flat = np.frombuffer(array.buffers()[1], "<u4", len(array) * width, array.offset * width * 4)
+        out.append(flat.reshape(len(array), width))
+    return out
+
+
 def signatures(context: Context, measure: str, shard: int) -> npt.NDArray[np.uint32]:
-    """The signature measure of a home shard as rows x permutations, a view of the mapped file where it can be."""
-    column = measured(context, measure, shard, ["signature"])["signature"]
-    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    width = array.type.byte_width // 4
-    flat = np.frombuffer(array.buffers()[1], "<u4", len(array) * width, array.offset * width * 4)
-    return flat.reshape(len(array), width)
+    """The signature measure of a home shard: rows x permutations; a copy where it has several batches."""
+    batches = _signature_batches(context, measure, shard)
+    if not batches:
+        column = measured(context, measure, shard, ["signature"])["signature"]
+        return np.empty((0, column.type.byte_width // 4), np.uint32)
+    return batches[0] if len(batches) == 1 else np.concatenate(batches)
 
 
 def _files(context: Context, phase: str) -> list[Path]:

@@ -103,10 +103,14 @@ def _run_beam(items: list[Item], function: ItemFunction, job: Job, workers: Work
 
 
 def _beam() -> tuple[type, "beam", type]:
-    import apache_beam as beam_module
-    from apache_beam.options.pipeline_options import PipelineOptions
+    logging.disable(logging.WARNING)  # Beam's import warns of clients for clouds that are not used
+    try:
+        import apache_beam as beam_module
+        from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipelines.item_fn import ItemFn
+        from pipelines.item_fn import ItemFn
+    finally:
+        logging.disable(logging.NOTSET)
 
     return ItemFn, beam_module, PipelineOptions
 

@@ -12,6 +12,7 @@ from pipelines.stage import Context, Item
 from pipelines.store import Artifact, StoreError
 
 TRAIN, HELD_OUT, UNFIT = 0, 1, 2  # sides of the split; UNFIT: held out, but fails the fixed rules
+THROUGH = frozenset({"edit", "measure", "split", "filter", "dedupe", "decontaminate", "tokenize"})
 Mask = npt.NDArray[np.bool_]
 
 
@@ -49,6 +50,18 @@ def came_in(context: Context, shard: int, side: int = TRAIN) -> Mask:
         dropped = artifact.table(f"verdicts-{shard:05d}", ["row"])["row"].to_numpy()
         mask[dropped] = False
     return mask
+
+
+def due(context: Context) -> Count | None:
+    """Documents that must come into a stage: those its predecessor kept; None where documents do not pass through."""
+    if context.kind not in THROUGH:
+        return None
+    if getattr(context.what, "side", "") == "held_out":
+        return context.inputs["split"].tally.dropped.get("held_out", Count())
+    before = verdict_inputs(context)[-1:] or [
+        context.inputs[role] for role in ("split", "edition") if role in context.inputs
+    ]
+    return before[0].tally.kept
 
 
 def ids_of(edition: Artifact, shard: int) -> pa.Array:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.verdict import VERDICT, ReconciliationError, count_ids
-from pipelines.selection import HELD_OUT, TRAIN, Judged, came_in, ids_of, measured, verdict_inputs, verdict_table
+from corpus.verdict import VERDICT, Count, ReconciliationError, Tally, count_ids
+from pipelines.selection import HELD_OUT, TRAIN, Judged, came_in, due, ids_of, measured, verdict_inputs, verdict_table
 from pipelines.stage import Context, Stage
 from pipelines.store import Artifact, StoreError, seal
 
@@ -121,3 +121,34 @@ def test_who_came_in_is_the_split_less_every_verdict_before(tmp_path):
         StoreError, match=r"next reads measure old of edition another, but judges .* put a measure stage"
     ):
         measured(context, "old", 0)
+
+
+def test_what_comes_in_is_what_the_stage_before_kept(tmp_path):
+    """A stage whose own ledger balances may still have missed documents."""
+    from types import SimpleNamespace
+
+    from pipelines.execute import make
+    from pipelines.runner import Workers
+    from pipelines.stage import Program, Sealed
+
+    def artifact(kept, **dropped):
+        return SimpleNamespace(
+            tally=Tally(kept=Count(kept, kept), dropped={k: Count(v, v) for k, v in dropped.items()})
+        )
+
+    inputs = {"edition": artifact(9), "split": artifact(6, held_out=2, unfit_length=1), "verdict.00": artifact(5)}
+    inputs["verdict.01"] = artifact(4)
+
+    def context(kind, what=None, *roles):
+        return Context("x", kind, what, tmp_path / kind, {role: inputs[role] for role in roles}, {})
+
+    assert due(context("tokenize", None, "edition", "split", "verdict.00", "verdict.01")) == Count(4, 4)
+    assert due(context("filter", None, "edition", "split")) == Count(6, 6)
+    assert due(context("measure", None, "edition")) == Count(9, 9)
+    assert due(context("tokenize", SimpleNamespace(side="held_out"), "edition", "split")) == Count(2, 2)
+    assert due(context("tokenizer", None, "edition", "split")) is None
+    stage = Stage("x", "filter", 1, None, {}, (), str)
+    lost = Program("filter", 1, (), (), lambda c: Sealed(Tally(came=Count(5, 5), kept=Count(5, 5))), beam=False)
+    with pytest.raises(ReconciliationError, match="x: 5 documents came in, but the stage before kept 6"):
+        make(lost, [stage], (context("filter", None, "edition", "split"),), Workers(), print)
+    assert not (tmp_path / "filter" / "manifest.json").exists()
