@@ -1,7 +1,7 @@
 """How text changes: byte ranges of the input with a replacement and a reason, and nothing else."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -35,8 +35,12 @@ EDITS = pa.schema(
 class Edit(Protocol):
     """A frozen configuration dataclass; `order` places it among the edits of its stage."""
 
-    version: int
-    order: int
+    version: ClassVar[int]
+
+    @property
+    def order(self) -> int:
+        """Place among the edits of a stage."""
+        ...
 
     def spans(self, text: pa.LargeStringArray) -> pa.RecordBatch:
         """Ranges to replace (SPANS), sorted by row and start, not overlapping, on character boundaries."""

@@ -51,7 +51,7 @@ def measure_shard(job: Job, item: Item) -> None:
         with attempt:
             # Uncompressed: measures are small beside text, and later stages map them.
             schema = context.what.measure.schema
-            attempt.shard(f"columns-{item.name}", columns[context.name], schema, compressed=False)  # type: ignore[arg-type]
+            attempt.shard(f"columns-{item.name}", columns[context.name], schema, compressed=False)
             attempt.tally(tally)
 
 

@@ -16,7 +16,7 @@ from pipelines.split import SplitStage
 from pipelines.stage import Program, Stage
 from pipelines.tokenize import TokenizeStage
 from pipelines.tokenizer import TokenizerStage
-from pipelines.train import EvaluateWhat, TrainWhat
+from pipelines.train import EvaluateWhat, TrainWhat, UntrainedWhat
 from pretrain.config import Evaluation
 
 StageSpec = (
@@ -216,10 +216,11 @@ def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: 
         return graph.add(Stage(name, kind, made.version, of, dict(inputs), made.libraries, file_hash))
 
     train = stage("train", "train", what, {"tokens": tokens})
-    inputs = {"train": train, "tokens": tokens, "held_out": held_out}
-    untrained = stage("untrained", "evaluate", EvaluateWhat(evaluation=evaluation, step=0), inputs)
-    measured = EvaluateWhat(evaluation=evaluation, step=steps)
-    stage("evaluate", "evaluate", measured, {**inputs, "untrained": untrained})
+    # Initial weights know nothing of the corpus: cells of a filter sweep share this one.
+    start = UntrainedWhat(what.model, what.train.seed, what.precision, evaluation)
+    untrained = stage("untrained", "evaluate", start, {"held_out": held_out})
+    inputs = {"train": train, "tokens": tokens, "held_out": held_out, "untrained": untrained}
+    stage("evaluate", "evaluate", EvaluateWhat(evaluation, steps), inputs)
     return graph
 
 

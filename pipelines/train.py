@@ -31,11 +31,23 @@ class TrainWhat:
 
 @dataclass(frozen=True)
 class EvaluateWhat:
-    """Which step of a trajectory is measured, and how. Step 0 is the untrained model."""
+    """Which step of a trajectory is measured, and how."""
 
     version: ClassVar[int] = 1
     evaluation: Evaluation
     step: int
+
+
+@dataclass(frozen=True)
+class UntrainedWhat:
+    """The model as it starts: its shape, the seed of its weights, and how it is measured."""
+
+    version: ClassVar[int] = 1
+    model: Model
+    seed: int
+    precision: Precision
+    evaluation: Evaluation
+    step: ClassVar[int] = 0
 
 
 @dataclass(frozen=True)
@@ -99,9 +111,11 @@ def evaluate_item(job: Job, item: Item) -> None:
     if attempt is None:
         return
     where: TrainWhere = context.where["train"]
-    tokens, held_out = context.inputs["tokens"], context.inputs["held_out"]
+    tokens, held_out = context.inputs.get("tokens"), context.inputs["held_out"]
     step, untrained = context.what.step, context.inputs.get("untrained")
     folder = checkpoint(context.inputs["train"].directory, step) if step else None
+    if step and folder is None:
+        raise TrainerFailedError(f"{context.inputs['train'].directory} holds no finished step {step}: run again")
     with attempt:
         result, documents = attempt.path("result", ".json"), attempt.path("documents", ".arrow")
         evaluate_job = EvaluateJob(
@@ -109,11 +123,11 @@ def evaluate_item(job: Job, item: Item) -> None:
             train=where.what.train,
             precision=where.what.precision,
             layout=where.layout,
-            vocabulary=tokens.figures["vocabulary"],
-            eod=tokens.figures["eod"],
+            vocabulary=held_out.figures["vocabulary"],
+            eod=held_out.figures["eod"],
             checkpoint=str(folder.absolute()) if folder else None,
             held_out=shards(held_out),
-            components=shards(tokens),
+            components=shards(tokens) if tokens else {},
             evaluation=context.what.evaluation,
             output=str(result.absolute()),
             documents=str(documents.absolute()),
