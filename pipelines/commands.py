@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 from conf.load import ConfigError, load
+from pipelines import funnel
 from pipelines.checksum import Checksums
 from pipelines.identity import encode
 from pipelines.plan import earlier_runs, free_bytes, make_plan, why_new
@@ -83,7 +84,9 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
     else:
         os.utime(folder / "run.json")
         say(f"nothing to do: all {len(session.done())} stages are reused, in {time.monotonic() - started:.1f} s")
-    out(str(folder))
+    for line in funnel.lines(json.loads((folder / "summary.json").read_text())):
+        out(line)
+    out(str(folder / "report.html"))
     return 0
 
 

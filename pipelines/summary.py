@@ -78,7 +78,7 @@ def stages(history: History) -> list[dict[str, Any]]:
 def scores(history: History) -> dict[str, dict[str, Any]]:
     """Bits per byte by language: the model, the unigram baseline and the untrained model, with 95 % intervals."""
     results = {
-        stage.what["step"]: history.artifact(stage).figures["result"]["languages"]
+        stage.what.get("step", 0): history.artifact(stage).figures["result"]["languages"]
         for stage in history.of_kind("evaluate")
     }
     if not results:
