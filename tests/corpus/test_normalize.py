@@ -40,12 +40,8 @@ def test_spans_give_the_normal_text_and_nothing_more_to_do(values):
         ("\u200b\r\n", "", ["control"]),
         ("cafe\u0301 が", "café が", ["nfc"]),
         ("e\x00\u0301\r\n", "é", ["nfc"]),  # changes that touch are one
-<<<<<<< /tmp/ed/try/tests/corpus/test_normalize.py
-        ("ＡＢ１２「全角」ｱ 繁體 简体…", "ＡＢ１２「全角」ｱ 繁體 简体…", []),
-=======
         ("e\x00\u0301 a\x00 e\u0301", "é a é", ["nfc", "control", "nfc"]),
-        ("ＡＢ１２　「全角」ｱ 繁體 简体…", "ＡＢ１２　「全角」ｱ 繁體 简体…", []),
->>>>>>> tests/corpus/test_normalize.py
+        ("ＡＢ１２「全角」ｱ 繁體 简体…", "ＡＢ１２「全角」ｱ 繁體 简体…", []),
         ("def f():\n    return  1", "def f():\n    return  1", []),
         ("\U0001f468\u200d\U0001f4bb می\u200cخواهم", "\U0001f468\u200d\U0001f4bb می\u200cخواهم", []),
         ("  \n\t ", "", ["whitespace"]),
