@@ -75,7 +75,7 @@ def _fate(history: History, place: Place) -> Iterator[str]:
     for stage in (trunk.split, *trunk.verdicts):
         table = history.artifact(stage).table(f"verdicts-{place.shard:05d}")
         verdicts = table.filter(pc.equal(table["row"], pa.scalar(place.row, pa.uint32()))).to_pylist()
-        for verdict in sorted(verdicts, key=lambda verdict: not verdict["first"]):
+        for verdict in verdicts:  # a row's verdicts stand in their rules' order
             kept = False
             word = "dropped  " if verdict["first"] else "also fails"
             yield f"  {word} by {stage.name}: {_verdict(verdict)}{_keeper(history, verdict['keeper'])}"

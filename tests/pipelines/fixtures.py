@@ -83,9 +83,10 @@ def pages() -> list[Page]:
         Page("http://help.sample/en-US/hostile.html", "en", HOSTILE * 2, "toxic"),
         Page("http://help.sample/zh-CN/short.html", "zh", "短", "short"),
         Page("http://help.sample/en-US/short.html?q=1", "en", "tiny", "short"),
-        Page("http://help.sample/zh-CN/copy.html", "zh", "重复的内容。" * 9, "duplicate"),
+        Page("http://help.sample/zh-CN/copy.html", "zh", "重复的内容，李四 li.si@example.cn。" * 9, "duplicate"),
         Page("http://help.sample/zh-CN/leak.html", "zh", "泄漏的内容，与保留集相同。" * 5, "near_held_out"),
     ]
+    made += [Page(f"http://help.sample/en-US/tiny{i}.html", "en", f"tiny {i}", "short") for i in range(6)]
     for i in range(12):
         made.append(Page(f"http://help.sample/zh-CN/{i}.html", "zh", f"第{i}页的中文内容，" * (6 + i)))
         made.append(Page(f"http://help.sample/en-US/{i}.html", "en", f"English page number {i} says this. " * (3 + i)))

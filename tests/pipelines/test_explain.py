@@ -70,6 +70,7 @@ def test_kept_document_tells_edits_measures_tokens_and_steps(history):
     _status, text = said(explain_document, history, CHINESE[0])
     assert "mask@1 email: 3" in text and "mask@1 phone: 3" in text and "normalize@1 whitespace: 3" in text
     assert "bytes 14:31: …联系 张三 [<EMAIL>] 电话<PHONE>。" in text
+    assert [text.count(f"[{now}]") for now in ("<EMAIL>", "<PHONE>", " ")] == [3, 3, 3]
     assert "measure   length: bytes 114, characters 72" in text
     assert "measure   language: language zh, score 0.9" in text
     assert "tokens    30 in tokens, component zh" in text
@@ -166,15 +167,24 @@ def test_step_that_was_not_taken(history, step):
 def test_rule_tells_counts_values_and_the_nearest_in_both_languages(history):
     status, text = said(explain_rule, history, "too_short")
     assert status == 0
-    for language, end in (("zh", "zh-CN/short.html"), ("en", "short.html?q=1")):
-        assert f"too_short@2 in filter, {language}: 1 fail it, 1 of them fail it first" in text
-        assert page(end).id.hex() in text and end in text
+    short = {
+        language: [p for p in pages() if p.fate == "short" and p.language == language] for language in ("zh", "en")
+    }
+    for language, found in short.items():
+        n = len(found)
+        assert f"too_short@2 in filter, {language}: {n} fail it, {n} of them fail it first" in text
     assert "threshold 50" in text and "短" in text and "tiny" in text
     assert said(explain_rule, history, "too_short@2")[1] == text
-    _, few = said(explain_rule, history, "few_words")
-    assert "few_words@1 in filter, en: 2 fail it, 1 of them fail it first" in few
-    nearest = re.findall(r"value ([\d.]+)  ", few)
-    assert nearest[:2] == sorted(nearest[:2], reverse=True)  # threshold 10 lies above
+    rows = {place.id: place.row for each in short["en"] for place in find(history, each.id.hex())}
+    nearest = sorted(rows, key=lambda identifier: (-rows[identifier], identifier))[:3]  # the value grows with the row
+    english = text[text.index("in filter, en") : text.index("in filter, zh")]
+    assert re.findall(r"([0-9a-f]{32}) value", english) == [identifier.hex() for identifier in nearest]
+    few = said(explain_rule, history, "few_words")[1]
+    assert f"few_words@1 in filter, en: {len(short['en']) + 1} fail it, 1 of them fail it first" in few
+    assert "few_words@1 in filter, zh: 1 fail it, 0 of them fail it first" in few
+    copy = said(explain_rule, history, "near_duplicate")[1]
+    assert f"duplicate of {keeper(pages()).id.hex()}" in copy and "李四 <EMAIL>。" in copy and "li.si" not in copy
+    assert "li.si@example.cn" in said(explain_rule, history, "near_duplicate", raw=True)[1]
 
 
 def test_rule_that_dropped_nothing_names_those_that_did(history):

@@ -67,7 +67,7 @@ def test_verdicts(history, form, tmp_path):
             for row in artifact.table(name).to_pylist():
                 wanted.append((stage.name, row["id"].hex(), row["rule"], row["reason"], row["first"], row["threshold"]))
     columns = ("stage", "id", "rule", "reason", "first", "threshold")
-    assert [tuple(row[c] for c in columns) for row in rows] == wanted and len(rows) == 9
+    assert [tuple(row[c] for c in columns) for row in rows] == wanted and len(rows) == 21
     (toxic,) = [row for row in rows if row["rule"] == "toxic@1"]
     assert toxic["value"] is None if form == "jsonl" else math.isnan(toxic["value"])
     (copy,) = [row for row in rows if row["reason"] == "near_duplicate"]

@@ -23,6 +23,7 @@ from pipelines.samples import excerpt, printable
 from pipelines.steps import training
 from pipelines.store import StoreError
 from pipelines.summary import Spent, summarize
+from pipelines.views import link
 from tests.pipelines.fixtures import HOSTILE, make_run, pages
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -145,7 +146,13 @@ def test_hostile_text_is_shown_and_harmless(page):
 
 
 def test_page_holds_no_masked_text(page):
-    assert "zhang@example.com" not in page and "13812345678" not in page and "jane.doe" not in page
+    assert "李四 &lt;EMAIL&gt;" in page  # a duplicate's sample
+    assert not re.search(r"\w@\w+\.\w|13812345678", page)
+
+
+def test_only_web_links_can_be_followed():
+    assert link("https://例子.测试/页") == "https://例子.测试/页"
+    assert [link(url) for url in ("javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", None)] == [""] * 4
 
 
 def test_page_tells_every_reason_rule_and_figure(history, page):
@@ -162,7 +169,7 @@ def test_page_tells_every_reason_rule_and_figure(history, page):
     assert "<b>41</b> of 43 URLs fetched · 1.0 kB of compressed WARC" in page and "robots_disallowed <b>1</b>" in page
     assert "few_words@1" in page and "toxic@1" in page and "value nan, threshold 0.1" in page
     assert "kept instead: http://help.sample/zh-CN/3.html" in page
-    assert re.search(r"<td>clean</td><td>email</td><td class=\"n\">7</td><td class=\"n\">2</td>", page)
+    assert re.search(r"<td>clean</td><td>email</td><td class=\"n\">16</td><td class=\"n\">3</td>", page)
     assert "15.00 %" in page  # the largest remaining overlap
     assert "range" in page and history.stages["split"].digest in page
     assert 'lang="zh"' in page and 'lang="en"' in page
