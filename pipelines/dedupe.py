@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from corpus.dedup import bands
+from corpus.dedup import bands, has_shingles
 from corpus.verdict import VERDICT
 from pipelines.groups import NEAR, Grouping, labels, signatures, similar
 from pipelines.identity import StageName
@@ -35,8 +35,9 @@ class DedupeStage:
 def dedupe_keys(context: Context, shard: int) -> pa.Table:
     """KEYS of a home shard: signature bands of the documents that came in."""
     what: DedupeStage = context.what
-    rows = np.flatnonzero(came_in(context, shard))
-    keys = bands(signatures(context, what.signature, shard)[rows], what.bands, what.rows)
+    values = signatures(context, what.signature, shard)
+    rows = np.flatnonzero(came_in(context, shard) & has_shingles(values))
+    keys = bands(values[rows], what.bands, what.rows)
     ids = ids_of(context.inputs["edition"], shard)
     return key_table(ids, shard, [(keys.ravel(), np.repeat(rows, keys.shape[1]), NEAR)])
 

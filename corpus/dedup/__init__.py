@@ -43,6 +43,11 @@ def jaccard(a: Signatures, b: Signatures) -> npt.NDArray[np.float64]:
     return np.asarray((a == b).mean(axis=1), np.float64)
 
 
+def has_shingles(signatures: Signatures) -> npt.NDArray[np.bool_]:
+    """Rows of documents with at least one shingle; texts without a word all share the signature of nothing."""
+    return np.asarray((signatures != np.uint32(0xFFFFFFFF)).any(axis=1), np.bool_)
+
+
 def components(nodes: int, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """For nodes 0..nodes-1 and edges a[i] - b[i]: the smallest node of each one's component.
 

@@ -59,7 +59,7 @@ class Language:
         """Language and script of each text."""
         text = documents["text"]
         counts = by_name(statistics(text, 0, ()), STATISTICS)
-        codes, scores = identify(text, self.model.resolve(), self.characters)
+        codes, scores = identify(text, self.model.resolve(), self.characters, counts["kana"])
         empty = counts["letters"] == 0
         language = [UNDETERMINED if none else code for code, none in zip(codes, empty, strict=True)]
         columns = [

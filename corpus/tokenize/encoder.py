@@ -19,7 +19,8 @@ class TokenizerError(ValueError):
 class Encoder:
     """A byte-level BPE read from a tokenizer.json.
 
-    Gigatoken does the work: its ids equal Hugging Face's on every Unicode code point (tests hold it to that).
+    Gigatoken does the work: its ids equal Hugging Face's on every code point that Unicode 14 assigns (tests hold it to
+    that); on later ones the two know different Unicode versions, and both decode to the same text.
     A text that spells `<|endoftext|>` is encoded as those characters, never as the end of a document.
     """
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,7 +36,7 @@ def documents(path: Path | None) -> dict[str, pa.LargeStringArray]:
         made["zh"] = [f"{CHINESE}{k}" * (1 + k % 9) for k in range(2000)]
         return {language: pa.array(texts, pa.large_string()) for language, texts in made.items()}
     text = pa.ipc.open_file(pa.memory_map(str(path))).read_all()["text"].combine_chunks().cast(pa.large_string())
-    codes = pa.array(identify(text, LID.resolve(), 1000)[0])
+    codes = pa.array(identify(text, LID.resolve(), 1000, np.zeros(len(text), np.int64))[0])
     return {language: text.filter(pc.equal(codes, language)) for language in ("en", "zh")}
 
 

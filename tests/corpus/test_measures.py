@@ -162,3 +162,24 @@ def test_configuration_is_told_apart_and_typos_are_refused():
     for bad in ({"measure": "signature", "word": 13}, {"measure": "sigature"}, {"measure": "signature", "words": 0}):
         with pytest.raises(ValidationError):
             adapter.validate_python({"s": bad})
+
+
+def test_chinese_without_kana_is_never_japanese():
+    texts = [
+        "停止加载 点击可中断当前加载进程，「+点击」可中断所有加载进程。",
+        "表格名称 表格名称",
+        "表のカーソルを移動します。",
+        "Hello there",
+    ]
+    found = Language().compute(documents(*texts))
+    assert found["language"].to_pylist()[:3] == ["zh", "zh", "ja"]
+    assert all(0 < score <= 1 for score in found["score"].to_pylist())
+
+
+def test_rows_without_a_word_have_no_shingles():
+    from corpus.dedup import has_shingles
+    from corpus.measures import Signature
+
+    column = Signature().compute(documents("", "。 !", "word", "字"))["signature"]
+    values = np.frombuffer(b"".join(column.to_pylist()), "<u4").reshape(4, -1)
+    assert has_shingles(values).tolist() == [False, False, True, True]
