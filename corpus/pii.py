@@ -55,7 +55,7 @@ _FRONT = (
     rf"{_NO_MASK}{_NO_MASK_AND}"
 )
 _BACK = (
-    rf"(?![A-Za-z0-9_@%元])(?!{_A_MASK})(?!-(?:[A-Za-z0-9]|{_A_MASK}))(?!\.[a-z])"
+    rf"(?![A-Za-z0-9_@%元])(?!-(?:[A-Za-z0-9]|{_A_MASK}))(?!\.[a-z])"
     rf"(?![.:](?:\d|{_A_MASK}))(?![/,](?:\d(?!\d{{6}})|{_A_MASK}))"
 )
 _EXTENSION = r"(?:(?:-| ?(?:x|ext\.?|转|轉) ?)\d{1,5})?"
@@ -106,7 +106,7 @@ _PHONE_WORDS = re.compile(
     r"[^\d<>@\n]{0,8}\Z",
     re.I | re.A,
 )
-_BOOK = re.compile(r"IS[BS]N[\dX\-: ]{0,24}\Z", re.I | re.A)
+_BOOK = re.compile(r"(?<![A-Z])IS[BS]N[\dX\-: ]{0,24}\Z", re.I | re.A)
 _PROVINCES = frozenset(
     (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71, 81, 82, 83)
 )

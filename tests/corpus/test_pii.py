@@ -34,6 +34,7 @@ MASKED = [
     ("https://user:secret@example.com:8080/x ftp://joe@example.org/", "https://<EMAIL>:8080/x ftp://<EMAIL>/"),
     ("mailto:o'brien+x@example.ie?subject=x 'a@b.io'", "mailto:<EMAIL>?subject=x '<EMAIL>'"),
     ("joe@xn--fsqu00a.xn--0zwm56d", "<EMAIL>"),
+    ("a@b.ccISBN +44 20 7946 0958", "<EMAIL> <PHONE>"),
     ("138-1234-5678、138 1234 5678、86-13812345678", "<PHONE>、<PHONE>、<PHONE>"),
     ("008613812345678 （+86）138-1234-5678", "<PHONE> <PHONE>"),
     ("13812345678/13912345678,15012345678；Tel.13812345678", "<PHONE>/<PHONE>,<PHONE>；Tel.<PHONE>"),
