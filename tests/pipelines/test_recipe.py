@@ -40,8 +40,8 @@ def changed(base, *overrides):
     return {name for name in base if now[name] != base[name]}
 
 
-AFTER_FILTER = {"filter", "detox", "dedupe", "decontaminate", "tokens", "train", "untrained", "evaluate"}
-AFTER_SPLIT = AFTER_FILTER | {"split", "tokenizer", "held_out"}
+AFTER_FILTER = {"filter", "detox", "dedupe", "decontaminate", "tokens", "train", "evaluate"}
+AFTER_SPLIT = AFTER_FILTER | {"split", "tokenizer", "held_out", "untrained"}
 TRAINING = {"train", "untrained", "evaluate"}
 MEASURES = {f"measure.{m}" for m in ("length", "language", "quality", "repetition", "signature", "exact", "toxicity")}
 CHANGES = {
