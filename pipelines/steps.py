@@ -35,7 +35,7 @@ class Training:
     def order(self) -> Order:
         """The order of `corpus.order` that the trainer read by."""
         what = self.stage.what
-        components = components_of(self.history.artifact(self.history.stages[self.stage.inputs["tokens"]]))
+        components = components_of(self._tokens())
         weights: Mapping[str, float] = what["mixture"]["weights"]
         return Order(components, weights, what["model"]["sequence_length"], what["train"]["data_seed"])
 
@@ -53,16 +53,27 @@ class Training:
     def trained(self) -> dict[str, int]:
         """Tokens trained on by component: each sample's targets, which are its spans less the shared first token."""
         samples = max((row.last_sample for row in self.taken.values()), default=0)
-        names = self.names()
-        counts = self.order.counts(samples)
-        return {name: count * self.order.sequence_length for name, count in zip(names, counts, strict=True)}
+        what, figures = self.stage.what, self._components()
+        # Counts depend on weights and totals alone: one document stands for each component, and no shard is read.
+        sizes = {
+            name: np.array([found["tokens"]] if found["tokens"] else [], np.int64) for name, found in figures.items()
+        }
+        whole = [Component(name, np.zeros(len(size), "V16"), size) for name, size in sizes.items()]
+        order = Order(whole, what["mixture"]["weights"], what["model"]["sequence_length"], what["train"]["data_seed"])
+        counts = order.counts(samples)
+        return {name: n * order.sequence_length for name, n in zip(self.names(), counts, strict=True)}
 
     def names(self) -> list[str]:
         """Components with weight and tokens, sorted: the order's own list."""
-        tokens = self.history.artifact(self.history.stages[self.stage.inputs["tokens"]])
-        weights = self.stage.what["mixture"]["weights"]
-        figures = tokens.figures["components"]
+        weights, figures = self.stage.what["mixture"]["weights"], self._components()
         return [name for name in sorted(figures) if (weights.get(name, 0) if weights else figures[name]["tokens"])]
+
+    def _components(self) -> Mapping[str, Mapping[str, int]]:
+        found: Mapping[str, Mapping[str, int]] = self._tokens().figures["components"]
+        return found
+
+    def _tokens(self) -> Artifact:
+        return self.history.artifact(self.history.stages[self.stage.inputs["tokens"]])
 
 
 def training(history: History) -> Training | None:

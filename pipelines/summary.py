@@ -56,9 +56,12 @@ def crawled(history: History) -> dict[str, Any] | None:
 def stages(history: History) -> list[dict[str, Any]]:
     """Every stage: its digest, whether it was reused, seconds in this run and when it was made, bytes read."""
     out = []
+    trained = training(history)
     for stage in history.stages.values():
         made = history.made(stage)
         seconds = float(made.get("seconds", stage.seconds))
+        if trained is not None and stage is trained.stage:  # it grows over runs: its journal knows
+            seconds = sum(row.seconds for row in trained.taken.values())
         read = int(made.get("bytes_read", 0))
         out.append(
             {

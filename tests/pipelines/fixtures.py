@@ -208,7 +208,7 @@ def table(chosen: list[Page], texts: list[str]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=DOCUMENT)
 
 
-def make_run(root: Path, steps: int = 6, name: str = "demo") -> History:
+def make_run(root: Path, steps: int = 6, name: str = "demo", weights: Mapping[str, float] | None = None) -> History:
     """Build the store and its one run."""
     made, builder = pages(), Builder(root)
     home = [[page for page in made if shard_of(page) == shard] for shard in range(SHARDS)]
@@ -218,7 +218,7 @@ def make_run(root: Path, steps: int = 6, name: str = "demo") -> History:
     _measures(builder, home)
     _judge(builder, home, made)
     _tokens(builder, home)
-    _train(builder, steps)
+    _train(builder, steps, weights or {})
     folder = root / "runs" / name
     folder.mkdir(parents=True, exist_ok=True)
     record = {
@@ -427,12 +427,12 @@ def _tokens(builder: Builder, home: list[list[Page]]) -> None:
         builder.add(name, "tokenize", {"kind": "tokenize", "side": side}, inputs, fill, figures)
 
 
-def _train(builder: Builder, steps: int) -> None:
+def _train(builder: Builder, steps: int, weights: Mapping[str, float]) -> None:
     batch, length = 4, 32
     what = {
         "model": {"sequence_length": length},
         "train": {"data_seed": 1, "global_batch": batch},
-        "mixture": {"weights": {}},
+        "mixture": {"weights": dict(weights)},
     }
     folder = builder.add("train", "train", what, {"tokens": "tokens"})
 

@@ -1,5 +1,6 @@
 """`siku explain`: documents, steps and rules of a finished run."""
 
+import dataclasses
 import re
 
 import pyarrow as pa
@@ -191,6 +192,21 @@ def test_rule_that_dropped_nothing_names_those_that_did(history):
     status, text = said(explain_rule, history, "nope")
     assert status == 1 and "few_words, near_duplicate, near_held_out, too_short" in text and "empty_text" in text
     assert said(explain_rule, history, "empty_text")[0] == 0
+
+
+@pytest.mark.parametrize("last", ["filter", "split", "measure.length", "extract", "source"])
+def test_a_run_that_stopped_early_explains_what_it_has(tmp_path, last):
+    whole = make_run(tmp_path)
+    names = list(whole.stages)
+    record = {**whole.record, "stages": whole.record["stages"][: names.index(last) + 1]}
+    stopped = dataclasses.replace(whole, record=record, _loaded={})
+    assert said(explain_step, stopped, 1) == (1, "run demo trained nothing: it has no training stage")
+    status, text = said(explain_document, stopped, "http://help.sample/zh-CN/short.html")
+    assert status == (1 if last == "source" else 0)
+    assert ("dropped   by filter: too_short@2" in text) == (last == "filter")
+    assert ("not split" in text) == (last in ("measure.length", "extract"))
+    assert said(explain_rule, stopped, "too_short")[0] == (0 if last == "filter" else 1)
+    assert said(explain_document, stopped, "http://help.sample/missing.html")[0] == 0
 
 
 @settings(max_examples=150)

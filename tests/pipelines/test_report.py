@@ -82,7 +82,9 @@ def test_funnel_equals_the_ledger(history):
     assert line[-1]["kept"] == fates["kept"]
 
 
-def test_spans_of_all_steps_sum_to_the_tokens_reported(history):
+@pytest.mark.parametrize("weights", [{}, {"zh": 0.75, "en": 0.25}, {"zh": 1.0, "en": 0.0}])
+def test_spans_of_all_steps_sum_to_the_tokens_reported(tmp_path, weights):
+    history = make_run(tmp_path, weights=weights)
     trained = training(history)
     sums, samples = Counter(), Counter()
     for row in trained.taken.values():
@@ -106,6 +108,7 @@ def test_summary_has_what_it_promises(history, page):
     assert by_name["filter"]["reused"] and not by_name["dedupe"]["reused"]
     assert by_name["dedupe"]["digest"] == history.stages["dedupe"].digest
     assert by_name["dedupe"]["mb_per_second"] == 2.0
+    assert by_name["train"]["made_in_seconds"] == 6 * 0.25
     assert summary["crawl"]["outcomes"] == {"fetched": 41, "http_404": 1, "robots_disallowed": 1}
     assert summary["crawl"]["urls"] == 43 and summary["crawl"]["warc_bytes"] == 1000
     assert summary["validation"]["bits_per_byte"]["zh"] == {
