@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 WIDTH, HEIGHT = 560, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
@@ -145,3 +146,42 @@ def intervals(title: str, groups: Mapping[str, Sequence[Mark]], x_label: str) ->
             body.append(_text(at(value) + 10, y - 6 if interval else y + 4, f"{value:.3f}", "start", "value"))
             y += gap
     return _svg(title, body, height)
+
+
+_STYLE = (
+    "text{font:14px system-ui,'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',sans-serif;fill:#22201c}"
+    ".soft{fill:#6b655b;font-size:12px}.bar{fill:#2f6690}.base{fill:#ece7dc}"
+    "@media(prefers-color-scheme:dark){text{fill:#ebe6dc}.soft{fill:#a49d90}.bar{fill:#72aede}.base{fill:#2e2b28}}"
+)
+
+
+def funnel(summary: Mapping[str, Any], side: str = "held_out") -> str:
+    """The funnel of a summary.json as a picture of its own: kept documents and the commonest reasons, stage by stage.
+
+    `side` names the stage of the held-out tokens, which is a branch and left out.
+    """
+    rows = [row for row in summary["funnel"] if row["stage"] != side]
+    widest = max((row["in"] + row["born"] for row in rows), default=0) or 1
+    ends = [("corpus tokens", summary["tokens"]), ("trained tokens", summary["tokens_trained"])]
+    full, left, gap = 860, 130, 46
+    height = 16 + gap * (len(rows) + len(ends))
+    body, y = [f"<style>{_STYLE}</style>"], 8
+    for row in rows:
+        wide = (full - left - 10) * row["kept"] / widest
+        drops = sorted(row["dropped"].items(), key=lambda item: (-item[1], item[0]))
+        told = [f"{row['kept']:,} kept", *(f"{reason} −{count:,}" for reason, count in drops[:5])]
+        told += [f"{len(drops) - 5} more reasons"] if len(drops) > 5 else []
+        body.append(_text(0, y + 14, row["stage"], "start", "name"))
+        body.append(f'<rect x="{left}" y="{y}" width="{full - left - 10}" height="18" rx="3" class="base"/>')
+        body.append(f'<rect x="{left}" y="{y}" width="{wide:.1f}" height="18" rx="3" class="bar"/>')
+        body.append(_text(left, y + 34, " · ".join(told), "start", "soft"))
+        y += gap
+    for name, found in ends:
+        parts = ", ".join(f"{language} {count:,}" for language, count in sorted(found.items()))
+        body.append(_text(0, y + 14, name, "start", "name"))
+        body.append(_text(left, y + 14, f"{sum(found.values()):,} ({parts})", "start", "name"))
+        y += gap - 16
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {full} {height}" width="{full}" role="img" '
+        f'aria-label="The funnel of a run">{"".join(body)}</svg>\n'
+    )

@@ -70,7 +70,8 @@ def _fate(history: History, place: Place) -> Iterator[str]:
         return
     row = history.artifact(trunk.split).table(f"split-{place.shard:05d}").slice(place.row, 1).to_pylist()[0]
     name = {TRAIN: "training", HELD_OUT: "held out"}.get(row["side"], "held out, but unfit for the yardstick")
-    yield f"  side      {name} (group {row['group'].hex()})"
+    head = printable(labels(history, [row["group"]]).get(row["group"], "")) if row["group"] != place.id else ""
+    yield f"  side      {name} (group {row['group'].hex()}{head and f' of {head}'})"
     kept = True
     for stage in (trunk.split, *trunk.verdicts):
         table = history.artifact(stage).table(f"verdicts-{place.shard:05d}")

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that asks nothing of the network, and summary.json beside it."""
+"""The report of a run: one HTML file that asks nothing of the network, summary.json and funnel.svg beside it."""
 
 import json
 import time
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.charts import funnel
 from pipelines.history import History
 from pipelines.identity import Json
 from pipelines.store import write_durably
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def finish(session: "Session", folder: Path, record: Mapping[str, Any], seconds: float) -> None:
-    """Write `report.html` and `summary.json` of a run that has just ended."""
+    """Write `report.html`, `summary.json` and `funnel.svg` of a run that has just ended."""
     history = History(session.plan.store.root, folder.name, record)
     write_report(history, folder, Spent(seconds, session.peak_pss_mb or None))
 
@@ -25,8 +26,10 @@ def write_report(history: History, folder: Path, spent: Spent) -> dict[str, Any]
     """Render a run from its record and the store alone; returns the summary."""
     summary = summarize(history, spent)
     page = render(history, summary)
+    held_out = history.trunk.held_out
     for name, text in (
         ("report.html", page),
+        ("funnel.svg", funnel(summary, held_out.name if held_out else "")),
         ("summary.json", json.dumps(summary, indent=1, ensure_ascii=False, sort_keys=True)),
     ):
         temporary = folder / f".{name}.tmp"

@@ -181,6 +181,16 @@ def test_page_tells_every_reason_rule_and_figure(history, page):
         ElementTree.fromstring(svg)
 
 
+def test_the_funnel_is_a_picture_of_its_own(history, page):
+    text = (history.folder / "funnel.svg").read_text(encoding="utf-8")
+    ElementTree.fromstring(text)
+    for row in summarize(history, Spent(1.0, None))["funnel"]:
+        assert (f">{row['stage']}</text>" in text) == (row["stage"] != "held_out")
+        for reason, count in row["dropped"].items():
+            assert f"{reason} −{count}" in text
+    assert "href" not in text and "url(" not in text
+
+
 def test_census_refuses_a_ledger_that_contradicts_its_manifest(tmp_path):
     history = make_run(tmp_path)
     stage = history.stages["dedupe"]
