@@ -89,16 +89,16 @@ def overlaps(
     held, owner, sizes = index
     hashes, document = _unique(*shingle_hashes(text, what.words, what.characters))
     left, right = np.searchsorted(held, hashes, "left"), np.searchsorted(held, hashes, "right")
-    hit = right > left
-    of_own = np.bincount(document[hit], minlength=len(text)) / np.maximum(np.bincount(document, minlength=len(text)), 1)
-    counts = (right - left)[hit]
-    pair_document = np.repeat(document[hit], counts)
-    starts = np.repeat(left[hit] - np.concatenate([[0], np.cumsum(counts)[:-1]]) if len(counts) else left[hit], counts)
-    pair_held = owner[starts + np.arange(len(pair_document))]
-    pairs, shared = np.unique(np.stack([pair_document, pair_held]), axis=1, return_counts=True)
-    contained = np.zeros(len(text))
-    np.maximum.at(contained, pairs[0], shared / np.maximum(sizes[pairs[1]], 1))
-    return np.maximum(of_own, contained)
+    hit = np.flatnonzero(right > left)
+    own = np.bincount(document, minlength=len(text))
+    share = np.bincount(document[hit], minlength=len(text)) / np.maximum(own, 1)
+    bounds = np.searchsorted(document[hit], np.arange(len(text) + 1))
+    for row in np.flatnonzero(np.diff(bounds)).tolist():  # document by document: pairs of all at once may not fit
+        mine = hit[bounds[row] : bounds[row + 1]]
+        owners = np.concatenate([owner[first:last] for first, last in zip(left[mine], right[mine], strict=True)])
+        common = np.bincount(owners, minlength=len(sizes)) / np.maximum(sizes, 1)
+        share[row] = max(share[row], common.max())
+    return share
 
 
 def judge(job: Job, item: Item) -> None:

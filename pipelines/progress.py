@@ -3,11 +3,14 @@
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from types import TracebackType
 
 from pipelines.stage import Job, Phase
 
 QUIET_S = 10.0  # between plain lines
+LIVE_S = 0.2  # between looks where there is a terminal
+SHOWN_AFTER_S = 1.0  # a bar for less would only flicker
 
 
 class Progress:
@@ -17,26 +20,48 @@ class Progress:
         self._title, self._job, self._phase = title, job, phase
         self._sizes = {item.name: item.bytes for item in phase.items}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
+        watch = self._bar if sys.stderr.isatty() else self._lines
+        self._thread = threading.Thread(target=watch, name="progress", daemon=True)
 
     def _done(self) -> tuple[int, int]:
-        folder = self._job[0].directory / "commits" / self._phase.name
-        names = {path.stem for path in folder.glob("*.json")}
+        """Items that every stage of the job has committed, and their bytes."""
+        folders = [context.directory / "commits" / self._phase.name for context in self._job]
+        names = set.intersection(*({path.stem for path in folder.glob("*.json")} for folder in folders))
         return len(names), sum(self._sizes.get(name, 0) for name in names)
 
-    def _watch(self) -> None:
-        started, total = time.monotonic(), sum(self._sizes.values())
-        first = self._done()[1]
+    def _lines(self) -> None:
+        started, total, first = time.monotonic(), sum(self._sizes.values()), self._done()[1]
         while not self._stop.wait(QUIET_S):
             items, size = self._done()
             rate = (size - first) / (time.monotonic() - started)
-            left = f", {(total - size) / rate:.0f} s left" if rate > 0 else ""
-            print(  # noqa: T201
-                f"  {self._title}: {items}/{len(self._sizes)} items, {size / 1e6:.1f}/{total / 1e6:.1f} MB, "
-                f"{rate / 1e6:.1f} MB/s{left}",
-                file=sys.stderr,
-                flush=True,
-            )
+            told = f"  {self._title}: {items}/{len(self._sizes)} items"
+            if total:
+                told += f", {size / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
+            if rate > 0:
+                told += f", {(total - size) / rate:.0f} s left"
+            sys.stderr.write(told + "\n")
+            sys.stderr.flush()
+
+    def _bar(self) -> None:
+        if self._stop.wait(SHOWN_AFTER_S):
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("  {task.description} {task.fields[items]}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        with ExitStack() as stack:
+            bar = stack.enter_context(Bar(*columns, console=Console(stderr=True), transient=True))
+            task = bar.add_task(self._title, total=sum(self._sizes.values()) or None, items="")
+            while not self._stop.wait(LIVE_S):
+                items, size = self._done()
+                bar.update(task, completed=size, items=f"{items}/{len(self._sizes)}")
 
     def __enter__(self) -> "Progress":
         self._thread.start()

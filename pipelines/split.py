@@ -7,6 +7,7 @@ would stand on both sides.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -139,11 +140,15 @@ def _unfit(context: Context, shard: int, ids: pa.Array, out: npt.NDArray[np.bool
     mine = out[rows]
     keepers = [same["label"][int(i)].as_py() for i in first[mine]]
     ones = np.ones(int(mine.sum()))
-    judged = judge_rules(context.what.rules, columns_of(context, shard, context.what.rules), out)
-    judged.append(Judged("held_out_copy@1", "held_out_copy", rows[mine], ones, ones, keepers))
+    rules = context.what.rules
+    judged = [
+        replace(each, reason=f"unfit_{each.reason}")
+        for each in judge_rules(rules, columns_of(context, shard, rules), out)
+    ]
+    judged.append(Judged("held_out_copy@1", "unfit_held_out_copy", rows[mine], ones, ones, keepers))
     table, inner = verdict_table(ids, out, judged)
     train = count_ids(ids.filter(pa.array(~out)))
-    dropped: dict[str, Count] = {f"unfit_{reason}": count for reason, count in inner.dropped.items()}
+    dropped: dict[str, Count] = dict(inner.dropped)
     if inner.kept.documents:
         dropped["held_out"] = inner.kept
     return table, Tally(came=inner.came + train, kept=train, dropped=dropped)

@@ -247,34 +247,31 @@ class Artifact:
         return sorted(name for name in self.files if name.rpartition("-")[0] == part)
 
     def path(self, name: str) -> Path:
-        """The file on disk of a logical name."""
-        try:
-            return self.directory / self.files[name].file
-        except KeyError:
-            raise StoreError(f"{self.kind}/{self.digest} holds no {name}; it holds {sorted(self.files)[:8]}") from None
-
-    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A shard as a table. Raises ShardError for a corrupt one."""
-        self._verify(name)
-        return open_shard(self.path(name), columns)
-
-    def batches(self, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """A shard's batches, streamed. Raises ShardError for a corrupt one."""
-        self._verify(name)
-        return iterate(self.path(name), columns)
-
-    def _verify(self, name: str) -> None:
-        """Compare a shard's bytes with the manifest, once a process unless the file changes."""
-        path, manifest = self.path(name), self.directory / "manifest.json"
+        """The file on disk of a logical name, its bytes compared with the manifest's: once a process, while it stays
+        as it is. Raises ShardError where they differ.
+        """
+        if name not in self.files:
+            raise StoreError(f"{self.kind}/{self.digest} holds no {name}; it holds {sorted(self.files)[:8]}")
+        entry, manifest = self.files[name], self.directory / "manifest.json"
+        path = self.directory / entry.file
         stat = path.stat()
-        key = (str(path), self.files[name].sha256, stat.st_size, stat.st_mtime_ns)
+        key = (str(path), entry.sha256, stat.st_size, stat.st_mtime_ns)
         if key not in _VERIFIED:
-            if sha256_file(path) != self.files[name].sha256:
+            if sha256_file(path) != entry.sha256:
                 raise ShardError(
                     f"shard {path} does not hold the bytes that {manifest} promises for {name}: "
                     f"remove {self.directory} and run again"
                 )
             _VERIFIED.add(key)
+        return path
+
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """A shard as a table. Raises ShardError for a corrupt one."""
+        return open_shard(self.path(name), columns)
+
+    def batches(self, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """A shard's batches, streamed. Raises ShardError for a corrupt one."""
+        return iterate(self.path(name), columns)
 
 
 _VERIFIED: set[tuple[str, str, int, int]] = set()
