@@ -69,8 +69,11 @@ def owned(directory: Path, done: Callable[[], bool], say: Say) -> Iterator[bool]
         held.release()
 
 
-def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers, say: Say) -> None:
-    """Make the stages of one job, all of one kind; several only where one pass makes them (measures)."""
+def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers, say: Say) -> set[str]:
+    """Make the stages of one job, all of one kind; several only where one pass makes them (measures).
+
+    Returns the digests of those made here; another owner made the rest meanwhile.
+    """
     started = time.time()
     with ExitStack() as leases:
         mine: list[tuple[Stage, Context]] = []
@@ -79,7 +82,7 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
             if leases.enter_context(owned(context.directory, done, say)):
                 mine.append((stage, context))
         if not mine:
-            return
+            return set()
         job = tuple(context for _, context in mine)
         for phase in program.phases(job):
             with Progress(f"{job[0].name} {phase.name}", job, phase):
@@ -90,6 +93,7 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
                         phase.function(job, item)
         for stage, context in mine:
             _seal(program, stage, context, started)
+        return {stage.digest for stage, _ in mine}
 
 
 def _seal(program: Program, stage: Stage, context: Context, started: float) -> None:

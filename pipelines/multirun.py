@@ -21,8 +21,7 @@ def multirun(overrides: Sequence[str], say: Say, out: Say) -> int:
     cells = list(expand(overrides))
     configs = [validate(compose(cell)) for cell in cells]
     _refuse_where(cells, configs[0].run.repeat)
-    sessions = run_plans(configs, say)
-    _same_yardstick(sessions)
+    sessions = run_plans(configs, say, _same_yardstick)
     root = sessions[0].plan.store.root
     encoded = [encode(dataclasses.asdict(c), Checksums(root / "checksums"), "config") for c in configs]
     for session, cell, config in zip(sessions, cells, encoded, strict=True):
@@ -59,15 +58,14 @@ def _refuse_where(cells: Sequence[Sequence[str]], repeat: bool) -> None:
             )
 
 
-def _same_yardstick(sessions: Sequence[Session]) -> None:
+def _same_yardstick(sessions: list[Session]) -> None:
     """Cells are compared on one held-out set with one tokenizer, or not at all."""
     for role in ("held_out", "tokenizer"):
         seen: dict[str, list[int]] = {}
         for index, session in enumerate(sessions):
-            for outcome in session.done():
-                wanted = outcome.stage.kind == role or getattr(outcome.stage.what, "side", "") == role
-                if wanted:
-                    seen.setdefault(outcome.stage.digest, []).append(index)
+            for stage in session.plan.stages():
+                if stage.kind == role or getattr(stage.what, "side", "") == role:
+                    seen.setdefault(stage.digest, []).append(index)
         if len(seen) > 1:
             raise ConfigError(
                 f"the cells have {len(seen)} different {role} stages (cells {sorted(seen.values())}): sweep only "

@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,16 +103,26 @@ class Session:
         self.say(f"{stage.name:<22} {stage.digest[:12]}  {what}")
 
 
-def run_plans(configs: "Sequence[Config]", say: Say) -> list[Session]:
-    """Make whatever the configurations miss, as one graph: a stage that cells share is made once."""
+def run_plans(
+    configs: "Sequence[Config]", say: Say, check: Callable[[list[Session]], None] | None = None
+) -> list[Session]:
+    """Make whatever the configurations miss, as one graph: a stage that cells share is made once.
+
+    `check` sees the planned cells before any of them is begun, and may refuse them.
+    """
     outcomes: dict[str, Outcome] = {}
     sessions: list[Session] = []
+    crawled: dict[str, Artifact] = {}  # run.snapshot=new means one new crawl, not one a cell
     for config in configs:
         plan = planning.make_plan(config)
         session = Session(plan, say, planning.earlier_runs(plan.store.root), outcomes)
         if plan.graph is None and plan.crawl is not None:
-            session.plan = planning.with_snapshot(plan, _crawl(session, plan.crawl))
+            digest = plan.crawl.digest
+            crawled[digest] = crawled.get(digest) or _crawl(session, plan.crawl)
+            session.plan = planning.with_snapshot(plan, crawled[digest])
         sessions.append(session)
+    if check is not None:
+        check(sessions)
     with PeakMemory() as memory:
         for session in sessions:
             for stage in session.plan.stages():
@@ -155,21 +165,24 @@ def _together(session: Session, stage: Stage, cells: list[Session]) -> list[Stag
 def _make(session: Session, group: list[Stage]) -> None:
     started = time.monotonic()
     if group[0].kind == "train":
-        _train(session, group[0])
+        mine = _train(session, group[0])
     else:
         contexts = tuple(session.context(stage) for stage in group)
-        made = program(group[0].kind)
-        make(made, group, contexts, session.workers(), session.say)
+        mine = make(program(group[0].kind), group, contexts, session.workers(), session.say)
     seconds = time.monotonic() - started
     for stage in group:
         found = session.plan.found(stage)
         if found is None:
             raise RuntimeError(f"{stage.name} ended without a result in {session.plan.store.directory(stage)}")
-        session.record(stage, found, reused=False, seconds=seconds)
+        # Another process may have made it while this one waited.
+        session.record(stage, found, reused=stage.digest not in mine, seconds=seconds)
 
 
-def _train(session: Session, stage: Stage) -> None:
-    """Take the trajectory to its step under its lease; its folder outlives the run, for it grows."""
+def _train(session: Session, stage: Stage) -> set[str]:
+    """Take the trajectory to its step under its lease; its folder outlives the run, for it grows.
+
+    Returns its digest, or nothing where another process took it there.
+    """
     context = session.context(stage)
 
     def done() -> bool:
@@ -181,6 +194,7 @@ def _train(session: Session, stage: Stage) -> None:
             if not identity.exists():
                 write_durably(identity, json.dumps(stage.identity, indent=1, sort_keys=True))
             train(context, stage.digest)
+    return {stage.digest} if mine else set()
 
 
 def _crawl(session: Session, stage: Stage) -> Artifact:
@@ -197,11 +211,12 @@ def _crawl(session: Session, stage: Stage) -> Artifact:
 
     with ExitStack() as servers:
         context = served(context, servers)
-        make(program("crawl"), [stage], (context,), session.workers(), session.say)
+        mine = make(program("crawl"), [stage], (context,), session.workers(), session.say)
     found = load("crawl", stage.digest, directory)
     if found is None:
         raise RuntimeError(f"{stage.name} ended without a result in {directory}")
-    session.say(f"{stage.name:<22} {stage.digest[:12]}  new in {time.monotonic() - started:.1f} s")
+    what = f"new in {time.monotonic() - started:.1f} s" if mine else "reused"
+    session.say(f"{stage.name:<22} {stage.digest[:12]}  {what}")
     return found
 
 
