@@ -76,12 +76,14 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     try:
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
             composed = hydra_compose("config", overrides=list(overrides))
         container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key}: missing; set it with {error.full_key}=<value>") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"configuration: {error}") from error
     if not isinstance(container, dict):

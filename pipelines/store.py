@@ -136,8 +136,7 @@ class Attempt:
 
     def add(self, name: str, path: Path, rows: int) -> None:
         """Count a finished file, made at `path(name, ...)`, as part of the item; it is synced here."""
-        with full_disk_explained(path):
-            _sync(path)
+        _sync(path)
         file = path.relative_to(self._directory).as_posix()
         self._enter(name, Entry(file, rows, path.stat().st_size, sha256_file(path)))
 
@@ -320,12 +319,13 @@ def seal(
 
 
 def _sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Bring a file, or the names in a folder, to the disk; a full one is a StoreError with the way out."""
+    with full_disk_explained(path):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def sweep(directory: Path, keep: set[str]) -> None:
