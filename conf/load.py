@@ -74,13 +74,19 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     """Plain containers composed from conf/*.yaml and overrides already rewritten."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+    parser = OverridesParser.create()
+    whole = [override for override in overrides if _is_mapping(override)]
     try:
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
-            composed = hydra_compose("config", overrides=list(overrides))
+            composed = hydra_compose("config", overrides=[o for o in overrides if o not in whole])
+        for override in parser.parse_overrides(whole):
+            # Hydra would merge, and leave the fields of the alternative that stood there before.
+            OmegaConf.update(composed, override.key_or_group, override.value(), merge=False, force_add=True)
         container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key}: missing; set it with {error.full_key}=<value>") from None
@@ -89,6 +95,11 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     if not isinstance(container, dict):
         raise ConfigError("configuration: conf/config.yaml is not a mapping")
     return {str(key): value for key, value in container.items()}
+
+
+def _is_mapping(override: str) -> bool:
+    """Whether an override gives a whole mapping, which replaces what stood there."""
+    return override.startswith("++") and override.partition("=")[2].lstrip().startswith("{")
 
 
 def validate(container: Mapping[str, Any]) -> Config:

@@ -8,7 +8,8 @@ from typing import NoReturn
 Verb = Callable[[argparse.Namespace, list[str]], int]
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Every verb with its flags."""
     parser = argparse.ArgumentParser(
         prog="siku", description="From a crawled web site to validation loss, in one configuration.", allow_abbrev=False
     )
@@ -65,7 +66,7 @@ def _verbs() -> dict[str, Verb]:
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Options and overrides, in whatever order: argparse alone takes overrides in one place only."""
-    parser = _parser()
+    parser = command_line()
     options, rest = parser.parse_known_args(arguments)
     strangers = [each for each in rest if each.startswith("-") or "=" not in each]
     if strangers or (rest and not hasattr(options, "overrides")):

@@ -26,12 +26,12 @@ class Words:
 def words() -> Words:
     """Verbs and flags from the parser, keys from the schema as the default configuration fills it."""
     from conf.load import groups, load
-    from pipelines.cli import _parser
+    from pipelines.cli import command_line
 
     verbs: dict[str, str] = {}
     flags: dict[str, Sequence[str]] = {}
     values: dict[str, Sequence[str]] = {}
-    for action in _parser()._actions:
+    for action in command_line()._actions:
         if not isinstance(action, argparse._SubParsersAction):
             continue
         verbs |= {choice.dest: choice.help or "" for choice in action._choices_actions}

@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
 from corpus.dedup import bands, has_shingles
 from corpus.verdict import VERDICT
-from pipelines.groups import NEAR, Grouping, labels, signatures, similar
+from pipelines.groups import NEAR, Grouping, agreement, labels, signatures, similar
 from pipelines.identity import StageName
 from pipelines.selection import Judged, came_in, ids_of, shard_items, verdict_table
 from pipelines.split import key_table
@@ -51,18 +52,22 @@ GROUPING = Grouping(dedupe_keys, dedupe_edges)
 
 
 def judge(job: Job, item: Item) -> None:
-    """Verdicts of one home shard: every member of a component but its smallest id."""
+    """Verdicts of one home shard: every member of a component but its smallest id.
+
+    The value is a document's own similarity to its keeper; a chain of pairs may lead below the threshold.
+    """
     (context,) = job
     attempt = context.begin("judge", item.name)
     if attempt is None:
         return
     shard = int(item.name)
+    what: DedupeStage = context.what
     grouped = labels(context, shard)
-    keepers = grouped["label"].to_pylist()
-    drop = [i for i, (own, keeper) in enumerate(zip(grouped["id"].to_pylist(), keepers, strict=True)) if own != keeper]
-    rows = grouped["row"].to_numpy().astype(np.int64)[drop]
-    ones = np.ones(len(drop))
-    judged = Judged("near_duplicate@1", "near_duplicate", rows, ones, ones, [keepers[i] for i in drop])
+    grouped = grouped.filter(pc.not_equal(grouped["id"], grouped["label"]))
+    like = agreement(context, grouped, ("shard", "row"), ("label_shard", "label_row"), what.signature)
+    rows = grouped["row"].to_numpy().astype(np.int64)
+    limit = np.full(len(rows), what.jaccard)
+    judged = Judged("near_duplicate@1", "near_duplicate", rows, like, limit, grouped["label"].to_pylist())
     with attempt:
         table, tally = verdict_table(ids_of(context.inputs["edition"], shard), came_in(context, shard), [judged])
         attempt.shard(f"verdicts-{item.name}", [table], VERDICT)

@@ -85,12 +85,12 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
             return set()
         job = tuple(context for _, context in mine)
         for phase in program.phases(job):
-            with Progress(f"{job[0].name} {phase.name}", job, phase):
-                if program.beam:
+            if program.beam:
+                with Progress(f"{job[0].name} {phase.name}", job, phase):
                     run_phase(job, phase, workers)
-                else:
-                    for item in phase.items:
-                        phase.function(job, item)
+            else:  # the trainer tells its own progress
+                for item in phase.items:
+                    phase.function(job, item)
         for stage, context in mine:
             _seal(program, stage, context, started)
         return {stage.digest for stage, _ in mine}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.dedup import components
+from corpus.dedup import components, jaccard
 from corpus.shard import ROWS_PER_BATCH
 from pipelines.selection import measured, shard_items
 from pipelines.shuffle import gather, scatter
@@ -37,7 +37,9 @@ LABELS = pa.schema(
         pa.field("id", pa.binary(16), nullable=False),
         pa.field("shard", pa.uint32(), nullable=False),
         pa.field("row", pa.uint32(), nullable=False),
-        pa.field("label", pa.binary(16), nullable=False),  # smallest id of the component
+        pa.field("label", pa.binary(16), nullable=False),  # smallest id of the component, and where that one is
+        pa.field("label_shard", pa.uint32(), nullable=False),
+        pa.field("label_row", pa.uint32(), nullable=False),
     ]
 )
 
@@ -123,7 +125,8 @@ def find_components(job: Job, item: Item) -> None:
         bucket = labels["shard"].to_numpy().astype(np.int64)
         scatter(attempt, "labels-all", labels, bucket, int(item.arguments["shards"]), ("row",))
         copies = edges.filter(pc.equal(edges["why"], EXACT))
-        copies = copies.select(["b_id", "b_shard", "b_row", "a_id"]).rename_columns(LABELS.names).cast(LABELS)
+        copies = copies.select([f"{side}_{name}" for side in "ba" for name in ("id", "shard", "row")])
+        copies = copies.rename_columns(LABELS.names).cast(LABELS)
         bucket = copies["shard"].to_numpy().astype(np.int64)
         scatter(attempt, "copies-all", copies, bucket, int(item.arguments["shards"]), ("row", "label"))
 
@@ -141,8 +144,8 @@ def label(edges: pa.Table) -> pa.Table:
     a = pc.index_in(edges["a_id"].combine_chunks(), value_set=ids).to_numpy()
     b = pc.index_in(edges["b_id"].combine_chunks(), value_set=ids).to_numpy()
     root = components(nodes.num_rows, a.astype(np.int64), b.astype(np.int64))
-    columns = [nodes["id"], nodes["shard"], nodes["row"], ids.take(pa.array(root))]
-    return pa.table([c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns], schema=LABELS)
+    columns = [c.combine_chunks() for part in (nodes, nodes.take(pa.array(root))) for c in part.columns]
+    return pa.table(columns, schema=LABELS)
 
 
 def labels(context: Context, shard: int) -> pa.Table:
@@ -155,23 +158,35 @@ def copies(context: Context, shard: int) -> pa.Table:
     return gather([context.file("copies-all", "components", "all")], shard, LABELS, ("row", "label"))
 
 
-def similar(context: Context, edges: pa.Table, measure: str, jaccard: float) -> npt.NDArray[np.bool_]:
-    """Which edges hold: those sure by path or text, and near ones whose signatures agree in `jaccard` or more."""
+def similar(context: Context, edges: pa.Table, measure: str, least: float) -> npt.NDArray[np.bool_]:
+    """Which edges hold: those sure by path or text, and near ones whose signatures agree in `least` or more."""
     keep: npt.NDArray[np.bool_] = edges["why"].to_numpy() != NEAR
-    rows = np.flatnonzero(~keep)
-    views: dict[int, list[npt.NDArray[np.uint32]]] = {}
-    for first in range(0, len(rows), 1 << 16):  # 32 MB of signatures a side at 128 permutations
-        part = rows[first : first + (1 << 16)]
-        sides = [_signatures(context, edges.take(pa.array(part)), side, measure, views) for side in "ab"]
-        keep[part] = (sides[0] == sides[1]).mean(axis=1) >= jaccard
+    near = edges.filter(pa.array(~keep))
+    keep[~keep] = agreement(context, near, ("a_shard", "a_row"), ("b_shard", "b_row"), measure) >= least
     return keep
 
 
+def agreement(
+    context: Context, pairs: pa.Table, left: tuple[str, str], right: tuple[str, str], measure: str
+) -> npt.NDArray[np.float64]:
+    """Estimated Jaccard similarity of pairs of documents, each side given by its columns of shard and row."""
+    out = np.empty(pairs.num_rows)
+    views: dict[int, list[npt.NDArray[np.uint32]]] = {}
+    for first in range(0, pairs.num_rows, 1 << 16):  # 32 MB of signatures a side at 128 permutations
+        part = pairs.slice(first, 1 << 16)
+        sides = [_signatures(context, part[s].to_numpy(), part[r].to_numpy(), measure, views) for s, r in (left, right)]
+        out[first : first + part.num_rows] = jaccard(*sides)
+    return out
+
+
 def _signatures(
-    context: Context, edges: pa.Table, side: str, measure: str, views: dict[int, list[npt.NDArray[np.uint32]]]
+    context: Context,
+    shard: npt.NDArray[np.uint32],
+    row: npt.NDArray[np.uint32],
+    measure: str,
+    views: dict[int, list[npt.NDArray[np.uint32]]],
 ) -> npt.NDArray[np.uint32]:
-    """Signatures of one side of each edge; only their rows are copied out of the mapped files."""
-    shard, row = edges[f"{side}_shard"].to_numpy(), edges[f"{side}_row"].to_numpy()
+    """Signatures of documents anywhere in the edition; only their rows are copied out of the mapped files."""
     out: npt.NDArray[np.uint32] | None = None
     for index in np.unique(shard).tolist():
         if index not in views:

@@ -162,8 +162,20 @@ def _told(stage: Stage, path: str, old: Json, new: Json) -> str:
     role = path.removeprefix("inputs.")
     if role != path:
         return f"input {stage.inputs[role].name if role in stage.inputs else role} changed"
+    return f"{_setting(stage, path)}: {_short(old)} -> {_short(new)}"
+
+
+def _setting(stage: Stage, path: str) -> str:
+    """The configuration key behind a field of a stage's identity."""
     field = path.removeprefix("what.")
-    return f"{stage.name}.{field}: {_short(old)} -> {_short(new)}"
+    if field == path:  # a version, or a library
+        return f"{stage.name} {path}"
+    if stage.kind in ("train", "evaluate"):
+        return "run.steps" if field == "step" else field
+    if stage.kind == "measure":
+        group, _, measure = stage.name.partition(".")
+        return f"recipe.{group}.measures.{measure}.{field.removeprefix('measure.')}"
+    return f"recipe.{stage.name}.{field}"
 
 
 def _short(value: Any) -> str:  # noqa: ANN401
