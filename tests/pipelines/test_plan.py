@@ -107,11 +107,11 @@ def test_why_a_stage_is_new(planned):
     earlier = earlier_runs(plan.store.root)
     assert [known.run for known in earlier] == ["near", "far"]
     told = {stage.name: why_new(stage, earlier) for stage in planned("recipe.dedupe.jaccard=0.65").stages()}
-    assert told["dedupe"] == "dedupe.jaccard: 0.7 -> 0.65"  # against the nearest run, not the newest
+    assert told["dedupe"] == "recipe.dedupe.jaccard: 0.7 -> 0.65"  # against the nearest run, not the newest
     assert told["decontaminate"] == "input dedupe changed"
     assert told["filter"] == "its result is gone from the store (run far had it)"
     rule = "recipe.split.rules.length.minimum.other=300"
-    assert "split.rules.length.minimum.other: 200" in why_new(
+    assert "recipe.split.rules.length.minimum.other: 200" in why_new(
         {stage.name: stage for stage in planned(rule).stages()}["split"], earlier
     )
 
