@@ -1,6 +1,7 @@
 """The command line. Only configuration is `key=value`; a verb's own arguments are flags."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -85,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _verbs()[options.verb](options, list(getattr(options, "overrides", []) or []))
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last finished item", file=sys.stderr)  # noqa: T201
+        command = shlex.join(["siku", *(sys.argv[1:] if arguments is None else arguments)])
+        print(f"stopped; finished items are kept. To go on: {command}", file=sys.stderr)  # noqa: T201
         return 130
     except Exception as error:  # noqa: BLE001 - the rim: one traceback, or one sentence for a user's mistake
         return report_failure(error)
