@@ -1,6 +1,5 @@
 """Captures to documents: decoding, main text, title and declared language; what has no text is dead-lettered."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,6 +10,7 @@ from pydantic import Field
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT, ID, canonical_url, document_id
 from corpus.html import HTML_TYPES, DecodingError, decode, looks_like_html
+from corpus.main_content import main_text, prepared, too_deep, unmarked
 from corpus.sources.capture import Capture
 
 DEAD = pa.schema(
@@ -26,18 +26,6 @@ DEAD = pa.schema(
 )
 
 ROWS, BYTES = 4096, 64 << 20  # a batch is handed on at whichever comes first
-
-# Main-content extraction walks up from each node: 5,000 nested elements take 0.4 s, 20,000 take 10 s.
-# No page written by people nests this deep, so a deeper one is taken whole, which is linear.
-_MAX_DEPTH = 1000
-_TAG = re.compile(r"<(/?)[a-zA-Z]")
-
-# Resiliparse 2.0.1 drops a text node of exactly three UTF-8 bytes that are not all ASCII in main-content
-# mode: every lone Chinese character or quotation mark between tags. A noncharacter beside it keeps it.
-_LONE = re.compile(
-    "(>\\s*(?:[\u0800-\uffff]|[!-~][\u0080-\u07ff]|[\u0080-\u07ff][!-~]|&(?:#[xX]?[0-9a-fA-F]{2,6}|[a-zA-Z]{2,8});))(?=\\s*<)"
-)
-_MARK = "\ufdd0"
 
 
 @configuration
@@ -82,54 +70,17 @@ class _RejectedError(Exception):
         self.reason, self.detail = reason, detail
 
 
-def _too_deep(html: str) -> bool:
-    """Whether elements nest deeper than _MAX_DEPTH; unclosed tags count as nesting, so it may say so too early."""
-    if html.count("<") <= _MAX_DEPTH:
-        return False
-    depth = 0
-    for match in _TAG.finditer(html):
-        depth += -1 if match.group(1) else 1
-        if depth > _MAX_DEPTH:
-            break
-    else:
-        return False
-    return _dom_depth(html) > _MAX_DEPTH
-
-
-def _dom_depth(html: str) -> int:
-    from resiliparse.parse.html import HTMLTree
-
-    level: list[Any] = [HTMLTree.parse(html).document]
-    depth = 0
-    while level and depth <= _MAX_DEPTH:
-        level = [child for node in level for child in node.child_nodes if child.first_child is not None]
-        depth += 1
-    return depth
-
-
 def extract_page(html: str, config: Extract) -> Page:
     """Text, title and declared language of a decoded HTML page."""
-    from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
 
-    main = config.main_content and not _too_deep(html)
-    tree = HTMLTree.parse(_LONE.sub("\\1" + _MARK, html) if main else html)
-    text = extract_plain_text(
-        tree,
-        main_content=main,
-        preserve_formatting=True,
-        list_bullets=config.list_bullets,
-        alt_texts=False,
-        links=False,
-        form_fields=False,
-        noscript=False,
-        comments=True,
-    )
+    main = config.main_content and not too_deep(html)
+    tree = HTMLTree.parse(prepared(html) if main else html)
     document = tree.document
     root = document.query_selector("html") if document is not None else None
-    language = (root.getattr("lang") or root.getattr("xml:lang")) if root is not None else None
-    title = (tree.title or "").replace(_MARK, "").strip()
-    return Page(text.replace(_MARK, "").strip(), title or None, (language or "").strip() or None)
+    language = (root.getattr("lang") or root.getattr("xml:lang") or "") if root is not None else ""
+    title = unmarked(tree.title or "").strip()
+    return Page(main_text(tree, main, config.list_bullets), title or None, language.strip() or None)
 
 
 def _page(capture: Capture, config: Extract) -> Page:

@@ -4,6 +4,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import unescape
 from urllib.parse import urljoin
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -26,12 +27,21 @@ _SUPERSETS = {
     "utf-16-be": "utf-8",
 }
 _ALIASES = {"x-gbk": "gbk", "gb_2312-80": "gb2312", "x-x-big5": "big5", "cn-big5": "big5", "x-sjis": "shift_jis"}
+# Python also registers codecs that are no charsets of the web: base64, idna, unicode_escape, utf-7.
+_CHARSET = re.compile(
+    r"utf-8|utf-16(-[lb]e)?|ascii|cp\d+|iso8859-\d+|koi8-[ru]|mac-\w+|tis-620|gb\w+|hz|big5\w*|euc_\w+|shift_\w+|iso2022_jp\w*"
+)
 _META = re.compile(rb"""<meta[^>]{0,512}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.\-]{2,40})""", re.IGNORECASE)
 _XML = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9_:.\-]{2,40})""")
 _LOOKS_HTML = re.compile(rb"<\s*(?:!doctype\s+html|html|head|body|title|meta|div|p|h1|table)\b", re.IGNORECASE)
 _PRESCAN = 2048  # bytes searched for a declaration; HTML asks for 1024, real pages put scripts before it
 
-_BASE = re.compile(r"""<base\s[^>]{0,200}?href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.IGNORECASE)
+# Links are found without a DOM: registering its nodes costs Python ten times as much as these patterns. An
+# unclosed comment or script reaches to the end, as in a browser; it also keeps hostile pages linear.
+_HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_ANCHOR = re.compile(r"<(?:a|area)\s([^<>]{1,8192})>", re.IGNORECASE)
+_BASE = re.compile(r"""<base\s[^>]{0,200}?href\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""(href|rel)\s*=\s*("[^"]*"|'[^']*'|[^\s"']+)""", re.IGNORECASE)
 _SKIPPED_SCHEMES = ("javascript:", "mailto:", "tel:", "data:", "about:", "ftp:", "file:", "#")
 
 
@@ -60,10 +70,9 @@ def codec(label: str | None) -> str | None:
     name = label.strip().strip("\"'").lower()
     try:
         known = codecs.lookup(_ALIASES.get(name, name)).name
-        "".encode(known)  # bytes-to-bytes codecs (base64, zlib) are registered too
-    except (LookupError, UnicodeError, ValueError):
+    except (LookupError, ValueError):
         return None
-    return _SUPERSETS.get(known, known)
+    return _SUPERSETS.get(known, known) if _CHARSET.fullmatch(known) else None
 
 
 def declared_charset(payload: bytes) -> str | None:
@@ -137,21 +146,20 @@ def links(html: str, url: str) -> list[str]:
     Honours `<base href>`; drops fragments, `rel=nofollow` and schemes other than http(s). Malformed targets
     are returned as written: the crawler counts them.
     """
-    from resiliparse.parse.html import HTMLTree
-
     found = _BASE.search(html)
-    base = _joined(url, next(g for g in found.groups() if g is not None)) if found else url
-    document = HTMLTree.parse(html).document
+    base = _joined(url, unescape(_value(found.group(1)))) if found else url
     targets: dict[str, None] = {}
-    for tag in ("a", "area"):
-        for element in document.get_elements_by_tag_name(tag) if document is not None else ():
-            href = (element.getattr("href") or "").strip()
-            if not href or href.lower().startswith(_SKIPPED_SCHEMES):
-                continue
-            if "nofollow" in (element.getattr("rel") or "").lower():
-                continue
-            targets[_joined(base, href).partition("#")[0]] = None
+    for anchor in _ANCHOR.finditer(_HIDDEN.sub("", html)):
+        attributes = {name.lower(): _value(value) for name, value in _ATTRIBUTE.findall(anchor.group(1))}
+        href = unescape(attributes.get("href", "")).strip()
+        if not href or href.lower().startswith(_SKIPPED_SCHEMES) or "nofollow" in attributes.get("rel", "").lower():
+            continue
+        targets[_joined(base, href).partition("#")[0]] = None
     return list(targets)
+
+
+def _value(quoted: str) -> str:
+    return quoted[1:-1] if quoted[:1] in ("'", '"') and quoted[-1:] == quoted[:1] else quoted
 
 
 def _joined(base: str, href: str) -> str:
