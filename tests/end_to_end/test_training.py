@@ -1,0 +1,68 @@
+"""A trajectory grows, and two processes share one store."""
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.history import History
+from pipelines.steps import training
+from pretrain.checkpoint import Checkpoint
+from tests.end_to_end.support import MADE, REPOSITORY, REUSED, Built, command, environment, journal, ok
+
+
+def tensors(directory: Path) -> dict[tuple[str, str], bytes]:
+    """Every tensor of a checkpoint, its moments among them, as bytes."""
+    found = Checkpoint(directory)
+    out = {}
+    for (name, kind), entry in found.tensors.items():
+        count = int(np.prod(entry.shape))
+        data = np.memmap(directory / entry.file, dtype="<f4", mode="r", offset=entry.offset, shape=(count,))
+        out[name, kind] = data.tobytes()
+    return out
+
+
+def spans(history: History) -> list[Any]:
+    """What every step read."""
+    trained = training(history)
+    assert trained is not None
+    return [trained.spans(row) for row in trained.taken.values()]
+
+
+def test_ten_steps_and_then_twenty_equal_twenty(small: Built, tmp_path: Path) -> None:
+    stores = [small.copy(tmp_path / name, "train", "evaluate", "runs") for name in ("grown", "at_once")]
+    grown, at_once = stores
+    assert ok("run", *grown.arguments, "run.steps=10", "run.until=train", "run.name=ten").made == ["train"]
+    more = ok("run", *grown.arguments, "run.steps=20", "run.until=train", "run.name=twenty")
+    assert more.made == ["train"] and "step 20/20" in more.said and "step 10/20" not in more.said
+    ok("run", *at_once.arguments, "run.steps=20", "run.until=train", "run.name=twenty")
+    histories = [store.history("twenty") for store in stores]
+    folders = [history.stages["train"].directory for history in histories]
+    one, other = (tensors(folder / "step-20") for folder in folders)
+    assert one == other and len(one) > 20
+    assert tensors(folders[0] / "step-10") != one
+    rows = [journal(folder / "journal.jsonl") for folder in folders]
+    assert rows[0] == rows[1] and [row[0] for row in rows[0]] == list(range(1, 21))
+    assert spans(histories[0]) == spans(histories[1])
+
+
+def test_two_processes_make_each_stage_once(small: Built, tmp_path: Path) -> None:
+    arguments = [each for each in small.arguments if not each.startswith("site.store")]
+    arguments += [f"site.store={tmp_path / '.siku'}", "run.until=tokens", "site.hosts.sample.delay_s=0.02"]
+    processes = []
+    for name in ("one", "other"):
+        with (tmp_path / f"{name}.log").open("w") as log:
+            run = command("run", *arguments, f"run.name={name}")
+            processes.append(
+                subprocess.Popen(run, cwd=REPOSITORY, env=environment(), stdout=subprocess.DEVNULL, stderr=log)
+            )
+        time.sleep(0.3)
+    assert [process.wait() for process in processes] == [0, 0]
+    said = [(tmp_path / f"{name}.log").read_text() for name in ("one", "other")]
+    made = [[name for name, _ in MADE.findall(text)] for text in said]
+    assert sorted(made[0] + made[1]) == sorted({*made[0], *made[1]}), made
+    assert {*made[0], *made[1]} == {*made[0], *REUSED.findall(said[0]), *made[1]} - {""}
+    waits = [line for text in said for line in text.splitlines() if line.startswith("waiting for ")]
+    assert waits and all(f"process {p.pid}" in "".join(waits) for p in processes[:1] or processes), waits
