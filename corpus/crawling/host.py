@@ -32,7 +32,7 @@ from corpus.crawling.snapshot import (
 )
 from corpus.crawling.source import CrawlSource, Politeness
 from corpus.html import HTML_TYPES, DecodingError, decode, links, looks_like_html
-from corpus.sources.http import CodingError, TooLargeError, decoded_body
+from corpus.sources.http import CodingError, Head, TooLargeError, decoded_body
 
 _ROBOTS_BYTES = 512_000  # RFC 9309, section 2.5: parsed at least as far
 _ROBOTS_REDIRECTS = 5  # section 2.3.1.2
@@ -77,6 +77,7 @@ class _HostCrawler:
         self._rows: dict[str, Row] = {}
         self._others: dict[str, Target] = {}
         self._robots: dict[str, Robots] = {}
+        self._robots_files: dict[str, tuple[Head, bytes]] = {}
         self._pace = Pace(where.delay_s)
         self._threads = threading.local()
         self._clients: list[Client] = []
@@ -185,16 +186,18 @@ class _HostCrawler:
         """robots.txt, redirects followed; stored like any other response."""
         for _ in range(_ROBOTS_REDIRECTS + 1):
             row = self._journal.rows.get(url)
-            if row is None or row.outcome != ROBOTS_FILE:
+            if url in self._robots_files:
+                head, body = self._robots_files[url]
+            elif row is not None and row.outcome == ROBOTS_FILE:
+                head, body = self._journal.response(row)
+            else:
                 answer = self._fetch(url, any_type=True)
                 if isinstance(answer, Failure):
                     return self._silent(answer)
-                row = self._store(answer, ROBOTS_FILE)
-                if row.warc is None:
-                    return Robots.from_response(None, "")
+                if self._store(answer, ROBOTS_FILE).outcome != ROBOTS_FILE:
+                    return Robots.from_response(None, "")  # a body that cannot be decoded
                 head, body = answer.head, answer.body
-            else:
-                head, body = self._journal.response(row)
+            self._robots_files[url] = head, body
             target = canonical(urljoin(url, head.headers.get("location", "")))
             if not 300 <= head.status < 400 or target is None:
                 text = decoded_body(head, body, self._what.max_decoded_bytes)[:_ROBOTS_BYTES]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.html import DecodingError, decode, declared_charset, links, looks_like_html
+from corpus.html import DecodingError, declared_charset, decode, links, looks_like_html
 
 CHINESE = "汉字编码有许多种，网页常常不说自己用的是哪一种。" * 4
 PAGE = "<html><head>{meta}<title>标题</title></head><body><p>{text}</p></body></html>"

@@ -12,8 +12,14 @@ from corpus.extract import DEAD, Extract, capture_id, extract, extract_page
 from corpus.sources.capture import Capture
 
 CONFIG = Extract()
-ZH = "<html lang='zh-CN'><head><title> 插入\n页码 </title></head><body><nav><a href='/'>首页</a></nav><div><h1>插入页码</h1><p>您可以轻松将页码字段插入文档的页脚。</p></div></body></html>"
-EN = "<html lang=en><title>Fields</title><body><nav>Site</nav><div><h1>Fields</h1><p>Fields show data that changes.</p></div></body></html>"
+ZH = (
+    "<html lang='zh-CN'><head><title> 插入\n页码 </title></head><body><nav><a href='/'>首页</a></nav>"
+    "<div><h1>插入页码</h1><p>您可以轻松将页码字段插入文档的页脚。</p></div></body></html>"
+)
+EN = (
+    "<html lang=en><title>Fields</title><body><nav>Site</nav>"
+    "<div><h1>Fields</h1><p>Fields show data that changes.</p></div></body></html>"
+)
 
 
 def page(html, **kwargs):

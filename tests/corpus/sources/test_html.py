@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from corpus.configuration import FileRef
@@ -46,8 +48,8 @@ def test_items_cover_every_file_once(folder, monkeypatch):
     files = capture.files_below(folder, (".html", ".htm", ".xhtml"))
     for most in (1, 20, 40, 1000):
         groups = group_files(folder, files, most)
-        assert [(g.start, g.stop) for g in groups][0][0] == 0
-        assert all(a.stop == b.start for a, b in zip(groups, groups[1:], strict=False))
+        assert groups[0].start == 0
+        assert all(a.stop == b.start for a, b in pairwise(groups))
         assert groups[-1].stop == len(files)
         assert [c for g in groups for c in read(HtmlSource(path=FileRef(folder)), g)] == whole
     assert all(str(folder) not in item.name for item in items(HtmlSource(path=FileRef(folder))))
