@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pyarrow as pa
 import pytest
 from fastwarc.warc import ArchiveIterator
 
@@ -15,7 +16,7 @@ from corpus.crawling import journal as journal_module
 from corpus.crawling.crawl import crawl
 from corpus.crawling.host import crawl_host
 from corpus.crawling.journal import Journal
-from corpus.crawling.snapshot import CrawlError, outcomes, snapshot_digest
+from corpus.crawling.snapshot import SNAPSHOT, CrawlError, outcomes, snapshot_digest
 from corpus.crawling.source import CrawlSource, Politeness
 from corpus.sample.server import serve_pages
 from corpus.sources.source import items, read
@@ -243,6 +244,7 @@ class _Odd(BaseHTTPRequestHandler):
         if not any(h.lower().startswith("content-length") for h in headers):
             raw.append(f"Content-Length: {len(body)}")
         self.wfile.write("\r\n".join([*raw, "", ""]).encode() + body)
+        self.close_connection = "Connection: close" in headers
 
     def log_message(self, *args):
         pass
@@ -303,7 +305,7 @@ def test_failures_retries_and_headers(tmp_path):
         "/": (200, HTML, page("/busy", "/dead", "/short", "/slow", "/coded", "/pdf", "/none", "/bomb")),
         "/busy": busy,
         "/dead": (500, [], b"x"),
-        "/short": (200, [*HTML, "Content-Length: 50"], b"abc"),
+        "/short": (200, [*HTML, "Content-Length: 50", "Connection: close"], b"abc"),
         "/slow": lambda handler: threading.Event().wait(1.5) or (200, HTML, b""),
         "/coded": (200, [*HTML, "Content-Encoding: gzip"], b"\x1f\x8b\x08 broken"),
         "/pdf": (200, ["Content-Type: application/pdf"], b"%PDF"),
@@ -317,7 +319,7 @@ def test_failures_retries_and_headers(tmp_path):
         "": "fetched",
         "busy": "fetched",
         "dead": "http_error",
-        "short": found["http://help.sample/short"],
+        "short": "bad_response",
         "slow": "timeout",
         "coded": "bad_coding",
         "pdf": "not_html",
@@ -325,7 +327,6 @@ def test_failures_retries_and_headers(tmp_path):
         "bomb": "too_large",
         "robots.txt": "robots_file",
     }
-    assert found["http://help.sample/short"] in ("bad_response", "timeout")
     asked = Counter(path for path, _ in server.asked)
     assert (asked["/dead"], asked["/busy"], asked["/pdf"], asked["/robots.txt"]) == (3, 3, 1, 1)
     headers = server.asked[0][1]
@@ -344,6 +345,31 @@ def test_delay_and_crawl_delay_space_requests(tmp_path, monkeypatch):
         crawl(what(), where(address, delay_s=0.5, connections=4), tmp_path)
     waits = [round(wait, 1) for wait in slept]
     assert waits[0] == 0 and waits[1] == pytest.approx(0.5, abs=0.2) and max(waits) > 6
+
+
+def test_retry_after_outweighs_the_own_wait(tmp_path, monkeypatch):
+    slept = []
+    monkeypatch.setattr("corpus.crawling.fetch.time.sleep", slept.append)
+    for asked, wanted in (("3", [3.0, 3.0]), ("99999", [60.0, 60.0]), ("later", [0.01, 0.02])):
+        answers = {"/": (200, HTML, page("/busy")), "/busy": (503, [f"Retry-After: {asked}"], b"")}
+        slept.clear()
+        with odd_server(answers) as (_, address):
+            found = by_url(crawl(what(), where(address), tmp_path / asked))
+        assert (slept, found["http://help.sample/busy"]) == (wanted, "http_error")
+
+
+def test_the_digest_is_of_every_stored_response_and_nothing_else(crawled):
+    _, index = crawled
+    rows = index.to_pylist()
+    digest = snapshot_digest(index)
+    for at, row in enumerate(rows):
+        moved = {**row, "warc": row["warc"] and "x", "offset": 1, "fetched_at": None, "outcome": "x", "detail": "x"}
+        assert snapshot_digest(pa.Table.from_pylist([*rows[:at], moved, *rows[at + 1 :]][::-1], SNAPSHOT)) == digest
+        others = [*rows[:at], *rows[at + 1 :]]
+        assert (snapshot_digest(pa.Table.from_pylist(others, SNAPSHOT)) == digest) == (row["warc"] is None)
+        if row["warc"] is not None:
+            for change in ({"url": row["url"] + "x"}, {"status": 418}, {"payload_digest": bytes(32)}):
+                assert snapshot_digest(pa.Table.from_pylist([*others, {**row, **change}], SNAPSHOT)) != digest
 
 
 def test_a_host_is_one_item(served, tmp_path):
