@@ -1,4 +1,4 @@
-"""Beam's local worker processes, with one thing added: a worker that dies ends the run.
+"""Beam's local worker processes, with two things added: a worker that dies ends the run, and ends with it.
 
 Beam 2.77 waits for ever for the answer of a worker that the kernel has killed for want of memory.
 """
@@ -25,7 +25,11 @@ class WatchedWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):  # type:
 
     def start_worker(self) -> None:
         """Start the process, its chatter going to LOG, and a thread that waits for its end."""
-        command: bytes = self._worker_command_line  # type: ignore[has-type]
+        beams_own: bytes = self._worker_command_line  # type: ignore[has-type]
+        ours = b"-m pipelines.worker %d" % os.getpid()
+        command = beams_own.replace(b"-m apache_beam.runners.worker.sdk_worker_main", ours)
+        if ours not in command:
+            raise WorkerDiedError(f"Beam starts its workers by {beams_own!r}, which this release of Siku does not know")
         self._worker_command_line = b'exec %b >>"$%b" 2>&1' % (command, LOG.encode())
         super().start_worker()
         threading.Thread(target=self._watch, name="watch_worker", daemon=True).start()

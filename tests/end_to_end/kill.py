@@ -23,7 +23,7 @@ import psutil
 from tests.end_to_end.support import MADE, REPOSITORY, TINY, TO_DO, differing, environment, fingerprint, small_site
 
 How = Literal["group", "parent"]
-Moment = Literal["random", "commit", "checkpoint write", "before its manifest"]
+Moment = Literal["random", "workers", "commit", "checkpoint write", "before its manifest"]
 STAGES = (
     "source",
     "extract",
@@ -151,8 +151,9 @@ def arguments(store: Path, site: Path) -> list[str]:
 def plan(rng: random.Random) -> Iterator[Kill]:
     """Every stage once, in order, and the moments that are aimed at."""
     for stage in STAGES:
-        # Worker processes are to be orphaned; elsewhere both ways will do.
-        how: How = "parent" if stage in WORKERS else rng.choice(("group", "parent"))
+        how: How = rng.choice(("group", "parent"))
+        if stage in WORKERS:
+            yield Kill(stage, "parent", "workers")
         if stage in ("extract", "split", "tokens"):
             yield Kill(stage, rng.choice(("group", "parent")), "commit")
         if stage == "train":
@@ -213,14 +214,14 @@ def strike(run: Run, kill: Kill, root: Path, fraction: float, seconds: float) ->
     while run.process.poll() is None and time.monotonic() < deadline:
         inside = run.stage == kill.stage
         passed = STAGES.index(run.stage) > STAGES.index(kill.stage) if run.stage in STAGES else False
-        if inside and due is None:
+        if inside and due is None and (kill.moment != "workers" or run.children()):
             due = time.monotonic() + fraction * seconds
         now = inside and bool(aim(root)) if aim else due is not None and time.monotonic() >= due
         if now or passed:
             stage = run.stage or kill.stage
             children = 0 if aim else run.children()
             run.kill(kill.how)
-            met = bool(aim(root)) if aim else stage == kill.stage
+            met = bool(aim(root)) if aim else stage == kill.stage and (children > 0 or kill.moment != "workers")
             return Killed(kill, stage, on_disk(root, stage), met, children, len(marked(run.token)))
         time.sleep(0 if aim and inside else 0.001)
     run.kill("group")
@@ -262,7 +263,7 @@ def one_round(
     """A run killed at each moment in turn, then left alone, and compared."""
     told, token, started = Round(), f"{store}-{os.getpid()}", time.monotonic()
     for kill in kills:
-        run = Run(arguments(store, site), token, workers=kill.stage in WORKERS)
+        run = Run(arguments(store, site), token, workers=kill.moment == "workers")
         killed = strike(run, kill, store, rng.uniform(0.0, 0.5), seconds.get(kill.stage, 0.1))
         told.reruns += 1
         if killed is not None:
