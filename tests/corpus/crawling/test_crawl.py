@@ -3,10 +3,7 @@ import hashlib
 import io
 import itertools
 import socket
-import threading
 from collections import Counter
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow as pa
 import pytest
@@ -17,14 +14,10 @@ from corpus.crawling.crawl import crawl
 from corpus.crawling.host import crawl_host
 from corpus.crawling.journal import Journal
 from corpus.crawling.snapshot import SNAPSHOT, CrawlError, outcomes, snapshot_digest
-from corpus.crawling.source import CrawlSource, Politeness
+from corpus.crawling.source import Politeness
 from corpus.sample.server import serve_pages
 from corpus.sources.source import items, read
-
-
-def page(*links, text="正文 text"):
-    return f"<html><body><p>{text}</p>{''.join(f'<a href={link!r}>x</a>' for link in links)}</body></html>".encode()
-
+from tests.corpus.crawling.support import by_url, page, what, where
 
 SITE = {
     "robots.txt": b"User-agent: *\nDisallow: /private/\n",
@@ -46,19 +39,6 @@ OUTCOMES = {
     "robots_file": 1,
     "too_many_redirects": 1,
 }
-
-
-def what(**kwargs):
-    return CrawlSource(**{"seeds": ["http://help.sample/"], "timeout_s": 5.0, **kwargs})
-
-
-def where(served, **kwargs):
-    hosts = {"help.sample": served if isinstance(served, str) else served.address}
-    return Politeness(**{"delay_s": 0, "retry_wait_s": 0.01, "hosts": hosts, **kwargs})
-
-
-def by_url(index):
-    return dict(zip(index["url"].to_pylist(), index["outcome"].to_pylist(), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -231,131 +211,6 @@ def test_rounds_over_two_hosts(tmp_path):
         gone = where(one, hosts={"help.sample": one.address, "two.sample": "127.0.0.1:1"})
         index = crawl(what(hosts=["help.sample", "two.sample"]), gone, tmp_path / "gone")
         assert by_url(index)["http://two.sample/x.html"] == "robots_disallowed"  # RFC 9309: unreachable disallows all
-
-
-class _Odd(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.server.asked.append((self.path, dict(self.headers)))
-        answer = self.server.answers.get(self.path, (404, [], b""))
-        status, headers, body = answer(self) if callable(answer) else answer
-        raw = [f"HTTP/1.1 {status} X", *headers]
-        if not any(h.lower().startswith("content-length") for h in headers):
-            raw.append(f"Content-Length: {len(body)}")
-        self.wfile.write("\r\n".join([*raw, "", ""]).encode() + body)
-        self.close_connection = "Connection: close" in headers
-
-    def log_message(self, *args):
-        pass
-
-
-@contextmanager
-def odd_server(answers):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
-    server.daemon_threads, server.block_on_close = True, False
-    server.answers, server.asked = answers, []
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    try:
-        yield server, f"127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-HTML = ["Content-Type: text/html"]
-
-
-@pytest.mark.parametrize(
-    ("robots", "outcome"),
-    [
-        ((200, [], b"User-agent: SikuBot\nDisallow: /a\n\nUser-agent: *\nDisallow:"), "robots_disallowed"),
-        ((200, [], b"\xef\xbb\xbfUser-agent: *\nDisallow: /*.html$"), "robots_disallowed"),
-        ((200, [], b"User-agent: other\nDisallow: /"), "fetched"),
-        ((200, [], b"\x00\xff garbage \n<html>"), "fetched"),
-        ((404, [], b""), "fetched"),
-        ((403, [], b""), "fetched"),
-        ((503, [], b""), "robots_disallowed"),
-        ((301, ["Location: /r.txt"], b""), "robots_disallowed"),
-        ((302, ["Location: /robots.txt"], b""), "fetched"),
-    ],
-)
-def test_robots_as_rfc_9309_reads_it(tmp_path, robots, outcome):
-    answers = {
-        "/robots.txt": robots,
-        "/r.txt": (200, [], b"User-agent: *\nDisallow: /a"),
-        "/": (200, HTML, page("/a.html")),
-        "/a.html": (200, HTML, page()),
-    }
-    with odd_server(answers) as (_, address), ExitStack() as stack:
-        if robots[0] == 503:
-            stack.enter_context(pytest.raises(CrawlError, match="robots_disallowed"))
-        index = crawl(what(retries=0), where(address), tmp_path)
-        assert by_url(index)["http://help.sample/a.html"] == outcome
-
-
-def test_failures_retries_and_headers(tmp_path):
-    tries = Counter()
-
-    def busy(handler):
-        tries[handler.path] += 1
-        return (200, HTML, page()) if tries[handler.path] > 2 else (503, ["Retry-After: 0"], b"")
-
-    answers = {
-        "/": (200, HTML, page("/busy", "/dead", "/short", "/slow", "/coded", "/pdf", "/none", "/bomb")),
-        "/busy": busy,
-        "/dead": (500, [], b"x"),
-        "/short": (200, [*HTML, "Content-Length: 50", "Connection: close"], b"abc"),
-        "/slow": lambda handler: threading.Event().wait(1.5) or (200, HTML, b""),
-        "/coded": (200, [*HTML, "Content-Encoding: gzip"], b"\x1f\x8b\x08 broken"),
-        "/pdf": (200, ["Content-Type: application/pdf"], b"%PDF"),
-        "/none": (200, [], b"<html><p>no type</p>"),
-        "/bomb": (200, [*HTML, "Content-Encoding: gzip"], gzip.compress(bytes(3_000_000))),
-    }
-    with odd_server(answers) as (server, address):
-        crawl_what = what(timeout_s=0.5, retries=2, max_decoded_bytes=1_000_000)
-        found = by_url(crawl(crawl_what, where(address), tmp_path))
-    assert {url.rpartition("/")[2]: outcome for url, outcome in found.items()} == {
-        "": "fetched",
-        "busy": "fetched",
-        "dead": "http_error",
-        "short": "bad_response",
-        "slow": "timeout",
-        "coded": "bad_coding",
-        "pdf": "not_html",
-        "none": "fetched",
-        "bomb": "too_large",
-        "robots.txt": "robots_file",
-    }
-    asked = Counter(path for path, _ in server.asked)
-    assert (asked["/dead"], asked["/busy"], asked["/pdf"], asked["/robots.txt"]) == (3, 3, 1, 1)
-    headers = server.asked[0][1]
-    assert headers["Host"] == "help.sample" and headers["User-Agent"] == "SikuBot/0.1"
-
-
-def test_delay_and_crawl_delay_space_requests(tmp_path, monkeypatch):
-    slept = []
-    monkeypatch.setattr("corpus.crawling.fetch.time.sleep", slept.append)
-    answers = {
-        "/robots.txt": (200, [], b"User-agent: *\nCrawl-delay: 7"),
-        "/": (200, HTML, page("/a")),
-        "/a": (200, HTML, page()),
-    }
-    with odd_server(answers) as (_, address):
-        crawl(what(), where(address, delay_s=0.5, connections=4), tmp_path)
-    waits = [round(wait, 1) for wait in slept]
-    assert waits[0] == 0 and waits[1] == pytest.approx(0.5, abs=0.2) and max(waits) > 6
-
-
-def test_retry_after_outweighs_the_own_wait(tmp_path, monkeypatch):
-    slept = []
-    monkeypatch.setattr("corpus.crawling.fetch.time.sleep", slept.append)
-    for asked, wanted in (("3", [3.0, 3.0]), ("99999", [60.0, 60.0]), ("later", [0.01, 0.02])):
-        answers = {"/": (200, HTML, page("/busy")), "/busy": (503, [f"Retry-After: {asked}"], b"")}
-        slept.clear()
-        with odd_server(answers) as (_, address):
-            found = by_url(crawl(what(), where(address), tmp_path / asked))
-        assert (slept, found["http://help.sample/busy"]) == (wanted, "http_error")
 
 
 def test_the_digest_is_of_every_stored_response_and_nothing_else(crawled):
