@@ -29,6 +29,11 @@ def sentences(text: str, seed: int, least: int) -> str:
     return out
 
 
+def han(text: str) -> float:
+    """Share of Chinese characters."""
+    return sum("\u4e00" <= character <= "\u9fff" for character in text) / max(1, len(text))
+
+
 def texts(built: Built, language: str) -> list[str]:
     """The texts of a built store in one language, longest first."""
     history = built.history(built.root.parent.name.rstrip("0123456789"))
@@ -37,7 +42,7 @@ def texts(built: Built, language: str) -> list[str]:
     for name in edition.names("documents"):
         tongue = history.artifact(trunk.measures["language"]).table(name.replace("documents", "columns"))["language"]
         pairs = zip(edition.table(name, ["text"])["text"].to_pylist(), tongue.to_pylist(), strict=True)
-        found += [text for text, of in pairs if of == language]
+        found += [text for text, of in pairs if of == language and (han(text) > 0.5) == (language == "zh")]
     return sorted(found, key=len, reverse=True)
 
 
@@ -72,15 +77,21 @@ def test_warcs_of_a_crawl(small: Built, tmp_path: Path) -> None:
     assert edition.tally.kept.documents >= 40
 
 
-def test_one_document_is_too_few_and_says_so(small: Built, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("share", "code", "fate"), [(1e-9, 0, "train"), (1 - 1e-9, 1, "held_out")])
+def test_one_document(small: Built, tmp_path: Path, share: float, code: int, fate: str) -> None:
+    """It is trained on, with nothing to measure by; or held out, and then there is nothing to train on."""
     path = write_jsonl(tmp_path / "one.jsonl", [{"text": texts(small, "zh")[0]}])
-    overrides = (*TINY, "source=jsonl", f"recipe.source.path={path}", f"site.store={tmp_path / '.siku'}")
+    source = ("source=jsonl", f"recipe.source.path={path}", f"site.store={tmp_path / '.siku'}")
+    overrides = (*TINY, *source, "filters=none", f"recipe.split.held_out={share:.9f}")
     stopped = ok("run", *overrides, "run.until=tokens", "run.name=tokens")
     history = Built(tmp_path / ".siku", (), stopped).history("tokens")
-    assert sum(fates(history).values()) == 1
-    ended = siku("run", *overrides, "run.steps=2")
-    assert ended.code == 1 and "Traceback" not in ended.said
-    assert "nothing to train on" in ended.said
+    assert {name: count for name, count in fates(history).items() if count} == {fate: 1}
+    ended = siku("run", *overrides, "run.steps=2", "run.name=trained")
+    assert ended.code == code and "Traceback" not in ended.said, ended.said[-2000:]
+    assert ("nothing to train on" in ended.said) == (fate == "held_out")
+    if fate == "train":
+        history = Built(tmp_path / ".siku", (), ended).history("trained")
+        assert history.artifact(history.stages["evaluate"]).figures["result"]["languages"] == {}
 
 
 def test_one_language_without_urls(small: Built, tmp_path: Path) -> None:
