@@ -128,7 +128,10 @@ def translation_key(url: str) -> str:
     Drops a language segment of the path (`/zh-CN/a` and `/en-US/a`), a language part of the file name
     (`a.zh-cn.html`, `a.html.zh`), and a language label of the host (`zh.example.org`).
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no URL at all, such as `http://[::1/x`: it translates nothing
+        return url
     labels = (parts.hostname or "").split(".")
     host = ".".join(labels[1:] if len(labels) > 2 and _is_language(labels[0]) else labels)
     segments = [segment for segment in parts.path.split("/")[:-1] if not _is_language(segment)]

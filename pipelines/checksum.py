@@ -21,6 +21,12 @@ class Checksums:
     def __init__(self, cache: Path) -> None:
         self._cache = cache
 
+    @staticmethod
+    def size(reference: FileRef) -> int:
+        """Bytes of a file, or of all files in a folder; nothing is read."""
+        path = reference.resolve()
+        return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
     def __call__(self, reference: FileRef) -> str:
         """A file's hash covers its name and bytes; a folder's the relative names and bytes of all it holds."""
         path = reference.resolve()

@@ -2,9 +2,9 @@
 
 import argparse
 import dataclasses
+import errno
 import importlib
 import json
-import os
 import sys
 import time
 import traceback
@@ -12,14 +12,18 @@ from pathlib import Path
 
 from conf.load import ConfigError, load
 from pipelines import funnel
-from pipelines.checksum import Checksums
 from pipelines.identity import encode
-from pipelines.plan import earlier_runs, free_bytes, make_plan, why_new
+from pipelines.plan import earlier_runs, free_bytes, make_plan, to_be_written, why_new
 from pipelines.recipe import RecipeError
-from pipelines.run import run_name, run_plan, run_record
-from pipelines.store import StoreError, write_durably
+from pipelines.run import keep_record, run_plan
+from pipelines.store import StoreError
 
 PACKAGES = ("corpus", "pipelines", "kernels", "pretrain", "conf")
+
+
+def explained(error: Exception) -> bool:
+    """Whether an error's message is written for a user: our own classes name what is wrong and the way out."""
+    return type(error).__module__.partition(".")[0] in PACKAGES or isinstance(error, FileNotFoundError)
 
 
 def refuse_strangers() -> None:
@@ -55,7 +59,9 @@ def report_failure(error: Exception) -> int:
     trace = getattr(error, "trace", None)
     if trace:
         say(trace.rstrip())
-    elif not isinstance(error, ConfigError | RecipeError | StoreError | ValueError | OSError | RuntimeError):
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = StoreError(f"no space left on the store's disk ({error}): free some, or set site.store, and run again")
+    elif not explained(error):
         traceback.print_exception(error)
     say(f"siku: {error}")
     return 2 if isinstance(error, ConfigError | RecipeError) else 1
@@ -67,23 +73,14 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
         from pipelines.multirun import multirun
 
         return multirun(overrides, say, out)
-    from pipelines.report import finish
-
     started = time.monotonic()
     config = load(overrides)
     session = run_plan(config, say)
-    root = session.plan.store.root
-    folder = root / "runs" / run_name(session)
-    encoded = encode(dataclasses.asdict(config), Checksums(root / "checksums"), "config")
-    record = run_record(session, ["siku", "run", *overrides], encoded)
-    changed = not (folder / "run.json").exists() or any(not outcome.reused for outcome in session.done())
-    if changed:
-        folder.mkdir(parents=True, exist_ok=True)
-        finish(session, folder, record, time.monotonic() - started)
-        write_durably(folder / "run.json", json.dumps(record, indent=1, sort_keys=True))
-    else:
-        os.utime(folder / "run.json")
-        say(f"nothing to do: all {len(session.done())} stages are reused, in {time.monotonic() - started:.1f} s")
+    encoded = encode(dataclasses.asdict(config), session.plan.checksums, "config")
+    seconds = time.monotonic() - started
+    folder, changed = keep_record(session, ["siku", "run", *overrides], encoded, seconds)
+    if not changed:
+        say(f"nothing to do: all {len(session.done())} stages are reused, in {seconds:.1f} s")
     for line in funnel.lines(json.loads((folder / "summary.json").read_text())):
         out(line)
     out(str(folder / "report.html"))
@@ -95,17 +92,13 @@ def plan(options: argparse.Namespace, overrides: list[str]) -> int:
     config = load(overrides)
     made = make_plan(config)
     earlier = earlier_runs(made.store.root)
-    expected = 0
     for stage in made.stages():
-        found = made.found(stage)
-        status = "reused" if found else f"new: {why_new(stage, earlier)}"
+        status = "reused" if made.found(stage) else f"new: {why_new(stage, earlier)}"
         out(f"{stage.name:<22} {stage.digest[:12]}  {status}")
-        if found is None:
-            expected += sum(a.files[n].bytes for s in stage.inputs.values() if (a := made.found(s)) for n in a.files)
     if made.graph is None:
         out("what follows the crawl is known once its snapshot is sealed")
-    free = free_bytes(made.store.root)
-    out(f"to be written: about {expected / 1e6:.1f} MB (the size of the new stages' inputs); free: {free / 1e6:.0f} MB")
+    expected, free = to_be_written(made), free_bytes(made.store.root)
+    out(f"to be written: about {expected / 1e6:.1f} MB and the checkpoints; free: {free / 1e6:.0f} MB")
     return 0
 
 

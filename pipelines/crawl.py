@@ -1,6 +1,8 @@
 """Crawl stage: rounds over hosts, each host one item that owns robots.txt, delay and fetch loop; ends in a sealed
 snapshot of WARC segments."""
 
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +16,8 @@ from corpus.crawling.source import Politeness
 from corpus.document import canonical_url
 from corpus.shard import open_shard
 from corpus.verdict import Tally
+from pipelines.progress import QUIET_S
+from pipelines.runner import SMALL_INPUT
 from pipelines.site import Host
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 
@@ -48,6 +52,21 @@ def _politeness(where: Mapping[str, Any], host: str) -> Politeness:
     )
 
 
+class _Told:
+    """Says now and then how many pages of a host are fetched: a host is one item, however long it takes."""
+
+    def __init__(self, host: str) -> None:
+        self._host, self._pages, self._bytes = host, 0, 0
+        self._started = self._last = time.monotonic()
+
+    def __call__(self, pages: int, size: int) -> None:
+        self._pages, self._bytes, now = self._pages + pages, self._bytes + size, time.monotonic()
+        if now - self._last >= QUIET_S:
+            rate = self._pages / (now - self._started)
+            sys.stderr.write(f"  {self._host}: {self._pages} pages, {self._bytes / 1e6:.1f} MB, {rate:.1f} pages/s\n")
+            self._last = now
+
+
 def crawl_item(job: Job, item: Item) -> None:
     """Fetch what one round knows of one host."""
     (context,) = job
@@ -58,7 +77,8 @@ def crawl_item(job: Job, item: Item) -> None:
     targets = {url: Target(*way) for url, way in item.arguments["targets"].items()}
     folder = context.directory / SEGMENTS
     with attempt:
-        found = crawl_host(host, targets, context.what, _politeness(context.where, host), folder)
+        told = _Told(host)
+        found = crawl_host(host, targets, context.what, _politeness(context.where, host), folder, told)
         attempt.shard(f"{item.arguments['phase']}-{item.name}", [found.index], SNAPSHOT)
         attempt.figure("links", [[link.url, link.target.depth, link.target.redirects] for link in found.links])
 
@@ -74,7 +94,8 @@ def rounds(job: Job) -> Iterator[Phase]:
         items = []
         for host in due:
             targets = {url: (way.depth, way.redirects) for url, way in frontier.targets(host).items()}
-            items.append(Item(file_stem(host), 0, {"phase": name, "host": host, "targets": targets}))
+            # Hosts wait for the network, not for each other: several are never few enough for one process.
+            items.append(Item(file_stem(host), SMALL_INPUT, {"phase": name, "host": host, "targets": targets}))
             latest[file_stem(host)] = name
         yield Phase(name, items, crawl_item, scratch=True)
         commits = context.commits(name).values()
@@ -101,6 +122,7 @@ def seal_snapshot(job: Job, item: Item) -> None:
             "snapshot_digest": snapshot_digest(index).hex(),
             "outcomes": outcomes(index),
             "segments": len(segments),
+            "captures": sum(1 for name in index["warc"].to_pylist() if name is not None),
         }
         for name, value in figures.items():
             attempt.figure(name, value)
@@ -110,4 +132,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(Tally(), context.commits("seal")["snapshot"].figures)
 
 
-PROGRAM = Program("crawl", 1, ("FastWARC", "Protego", "Resiliparse"), (), _seal, rounds=rounds)
+PROGRAM = Program("crawl", 1, ("Protego", "Resiliparse"), (), _seal, rounds=rounds)

@@ -15,7 +15,7 @@ from pydantic import Field
 from corpus.configuration import Doc, configuration
 from corpus.segment import shingle_hashes
 from corpus.verdict import VERDICT
-from pipelines.identity import StageName
+from pipelines.identity import UNICODE, StageName
 from pipelines.selection import HELD_OUT, Judged, came_in, ids_of, shard_items, verdict_table
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 from pipelines.store import sum_tallies
@@ -151,4 +151,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(commits), figures)
 
 
-PROGRAM = Program("decontaminate", 1, ("pyarrow", "numpy"), (_held, _judge), _seal)
+PROGRAM = Program("decontaminate", 1, ("pyarrow", "numpy", UNICODE), (_held, _judge), _seal)

@@ -11,7 +11,7 @@ from corpus.document import DOCUMENT, byte_sizes
 from corpus.edit import EDITS, Edit, apply_spans
 from corpus.edits import AnyEdit
 from corpus.verdict import Tally, count_ids
-from pipelines.identity import StageName
+from pipelines.identity import UNICODE, StageName
 from pipelines.selection import shard_items
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
 from pipelines.store import sum_tallies
@@ -113,4 +113,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("edit").values()))
 
 
-PROGRAM = Program("edit", 1, ("pyarrow",), (_steps,), _seal)
+PROGRAM = Program("edit", 1, ("pyarrow", UNICODE), (_steps,), _seal)

@@ -16,7 +16,7 @@ from pipelines.progress import Progress
 from pipelines.runner import Workers, run_phase
 from pipelines.selection import due
 from pipelines.stage import Context, Job, Program, Stage
-from pipelines.store import Artifact, Commit, StoreError, seal, sweep
+from pipelines.store import Artifact, Commit, StoreError, full_disk_explained, seal, sweep
 
 Say = Callable[[str], None]
 POLL_S = 0.2
@@ -90,13 +90,14 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
                     run_phase(job, phase, workers)
             else:  # the trainer tells its own progress
                 for item in phase.items:
-                    phase.function(job, item)
+                    with full_disk_explained(job[0].directory / item.name):
+                        phase.function(job, item)
         for stage, context in mine:
-            _seal(program, stage, context, started)
+            _seal(program, stage, context, started, len(mine))
         return {stage.digest for stage, _ in mine}
 
 
-def _seal(program: Program, stage: Stage, context: Context, started: float) -> None:
+def _seal(program: Program, stage: Stage, context: Context, started: float, sharing: int) -> None:
     sealed, expected = program.seal(context), due(context)
     if expected is not None and sealed.tally.came != expected:
         raise ReconciliationError(
@@ -116,8 +117,9 @@ def _seal(program: Program, stage: Stage, context: Context, started: float) -> N
     record: dict[str, Json] = {
         "host": socket.gethostname(),
         "started": started,
-        "seconds": time.time() - started,
-        "bytes_read": sum(input_bytes(context).values()),
+        # Stages made in one pass share its time.
+        "seconds": (time.time() - started) / sharing,
+        "bytes_read": sum(input_bytes(context).values()) or sealed.tally.bytes_in,
         "python": sys.version.split()[0],
     }
     seal(context.directory, stage.identity, outputs, sealed.figures, sealed.tally, record)

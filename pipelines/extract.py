@@ -27,7 +27,11 @@ from pipelines.store import Attempt, sum_tallies
 
 _DOCUMENTS = DOCUMENT.append(pa.field("payload_bytes", pa.int64(), nullable=False))
 _SCHEMAS = {"documents": _DOCUMENTS, "dead": DEAD}
-_SORT = {"documents": ("id", "source", "record", "payload_bytes"), "dead": ("id", "reason", "record", "bytes")}
+_SORT = {
+    "documents": ("id", "record", "declared_language", "title", "payload_bytes"),
+    "dead": ("id", "reason", "record", "bytes"),
+}
+PAGE = 8 << 10  # bytes reckoned for a capture where its size is not part of the snapshot's identity
 SPILL = 64 << 20  # bytes of text after which a scatter item begins another file
 
 
@@ -149,10 +153,18 @@ def _tally(documents: pa.Table, dead: pa.Table) -> Tally:
     )
 
 
+def _shards(context: Context) -> int:
+    """Home shards, by what the source's identity covers: bytes of the user's files, or captures of a snapshot.
+
+    The size of a snapshot's WARC files depends on dates and headers, which its digest leaves out.
+    """
+    captures = context.inputs["source"].figures.get("captures")
+    return shard_count(sum(p.bytes for p in _pieces(context)) if captures is None else captures * PAGE)
+
+
 def _scatter(job: Job) -> Phase:
     (context,) = job
-    listed = _pieces(context)
-    shards = shard_count(sum(piece.bytes for piece in listed))
+    listed, shards = _pieces(context), _shards(context)
     return Phase(
         "scatter",
         [Item(_file_name(piece.name), piece.bytes, {"piece": piece, "shards": shards}) for piece in listed],
@@ -168,9 +180,8 @@ def _file_name(name: str) -> str:
 
 
 def _gather(job: Job) -> Phase:
-    listed = _pieces(job[0])
-    total = sum(piece.bytes for piece in listed)
-    shards = shard_count(total)
+    shards = _shards(job[0])
+    total = sum(piece.bytes for piece in _pieces(job[0]))
     return Phase("gather", [Item(f"{shard:05d}", total // shards) for shard in range(shards)], gather_shard)
 
 

@@ -88,7 +88,9 @@ class Grouping:
             return Phase("keys", listed, self.scatter_keys, scratch=True)
 
         def edges(job: Job) -> Phase:
-            listed = [Item(f"{bucket:05d}") for bucket in range(len(shard_items(job[0])))]
+            buckets = len(shard_items(job[0]))
+            size = sum(path.stat().st_size for path in _files(job[0], "keys")) // buckets
+            listed = [Item(f"{bucket:05d}", size) for bucket in range(buckets)]
             return Phase("edges", listed, self.gather_edges, scratch=True)
 
         def component(job: Job) -> Phase:

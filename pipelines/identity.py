@@ -10,6 +10,7 @@ import enum
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Callable, Mapping
 from importlib import metadata
 
@@ -19,6 +20,7 @@ from corpus.shard import FORMAT_VERSION
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 FileHash = Callable[[FileRef], str]
 
+UNICODE = "unicode"  # among a stage's libraries where characters are classified or normalized
 DIGEST_LENGTH = 24  # hex digits: 96 bits, enough to name every stage that will ever be run
 
 
@@ -101,11 +103,14 @@ def digest_of(value: Json) -> str:
 
 
 def library_versions(libraries: tuple[str, ...]) -> dict[str, Json]:
-    """Installed versions of the distributions that decide a stage's output, and the store's format."""
+    """Installed versions of the distributions that decide a stage's output, and the store's format.
+
+    `unicode` is the character database that Python knows.
+    """
     found: dict[str, Json] = {"store-format": FORMAT_VERSION}
     for name in sorted(libraries):
         try:
-            found[name] = metadata.version(name)
+            found[name] = unicodedata.unidata_version if name == UNICODE else metadata.version(name)
         except metadata.PackageNotFoundError:
             raise UnencodableError(f"library {name}, which decides a stage's output, is not installed") from None
     return found

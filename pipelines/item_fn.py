@@ -6,6 +6,7 @@ import apache_beam as beam
 
 from pipelines.runner import failed_already, note_failure
 from pipelines.stage import Item, ItemFunction, Job
+from pipelines.store import full_disk_explained
 
 
 class ItemFn(beam.DoFn):  # type: ignore[misc]
@@ -20,7 +21,8 @@ class ItemFn(beam.DoFn):  # type: ignore[misc]
         if failed_already(self._job):
             return
         try:
-            self._function(self._job, element)
+            with full_disk_explained(self._job[0].directory / element.name):
+                self._function(self._job, element)
         except Exception as error:
             if not note_failure(self._job, element, error):
                 raise

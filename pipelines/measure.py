@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+import pyarrow as pa
+
 from corpus.configuration import Doc, configuration
 from corpus.measure import checked
 from corpus.measures import AnyMeasure
 from corpus.verdict import Tally, count_ids
-from pipelines.identity import StageName
+from pipelines.identity import UNICODE, StageName
 from pipelines.selection import shard_items
 from pipelines.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.store import Attempt, sum_tallies
+from pipelines.store import Attempt, StoreError, sum_tallies
 
 
 @configuration
@@ -40,18 +42,19 @@ def measure_shard(job: Job, item: Item) -> None:
     if not attempts:
         return
     edition = job[0].inputs["edition"]
-    columns: dict[str, list[object]] = {context.name: [] for context, _ in attempts}
+    # By position: two cells of a sweep may measure under one name with other parameters.
+    columns: list[list[pa.RecordBatch]] = [[] for _ in attempts]
     tally = Tally()
     for batch in edition.batches(f"documents-{item.name}"):
         count = count_ids(batch["id"])
         tally += Tally(came=count, kept=count)
-        for context, _ in attempts:
-            columns[context.name].append(checked(context.name, context.what.measure, batch))
-    for context, attempt in attempts:
+        for (context, _), mine in zip(attempts, columns, strict=True):
+            mine.append(checked(context.name, context.what.measure, batch))
+    for (context, attempt), mine in zip(attempts, columns, strict=True):
         with attempt:
             # Uncompressed: measures are small beside text, and later stages map them.
             schema = context.what.measure.schema
-            attempt.shard(f"columns-{item.name}", columns[context.name], schema, compressed=False)
+            attempt.shard(f"columns-{item.name}", mine, schema, compressed=False)
             attempt.tally(tally)
 
 
@@ -60,8 +63,12 @@ def _steps(job: Job) -> Phase:
 
 
 def _seal(context: Context) -> Sealed:
+    for name, commit in context.commits("measure").items():
+        rows, wanted = commit.files[f"columns-{name}"].rows, context.inputs["edition"].files[f"documents-{name}"].rows
+        if rows != wanted:
+            raise StoreError(f"{context.name}, shard {name}: {rows} rows of columns for {wanted} documents")
     tally = sum_tallies(context.commits("measure").values())
     return Sealed(tally, {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("measure", 1, ("pyarrow", "numpy"), (_steps,), _seal)
+PROGRAM = Program("measure", 1, ("pyarrow", "numpy", UNICODE), (_steps,), _seal)

@@ -7,31 +7,28 @@ from typing import Any
 
 from conf.load import ConfigError, compose, expand, validate
 from conf.schema import WHERE
-from pipelines.checksum import Checksums
 from pipelines.execute import Say
 from pipelines.identity import Json, differences, digest_of, encode
-from pipelines.run import Session, run_name, run_plans, run_record
+from pipelines.run import Session, keep_record, run_plans
 from pipelines.store import write_durably
 
 
 def multirun(overrides: Sequence[str], say: Say, out: Say) -> int:
     """Run every cell of `a.b=1,2` overrides and print the table. Raises ConfigError if cells cannot be compared."""
-    from pipelines.report import finish
-
     cells = list(expand(overrides))
     configs = [validate(compose(cell)) for cell in cells]
     _refuse_where(cells, configs[0].run.repeat)
     sessions = run_plans(configs, say, _same_yardstick)
     root = sessions[0].plan.store.root
-    encoded = [encode(dataclasses.asdict(c), Checksums(root / "checksums"), "config") for c in configs]
-    for session, cell, config in zip(sessions, cells, encoded, strict=True):
-        folder = root / "runs" / run_name(session)
-        if not (folder / "run.json").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            record = run_record(session, ["siku", "run", *cell], config)
-            finish(session, folder, record, sum(outcome.seconds for outcome in session.done()))
-            write_durably(folder / "run.json", json.dumps(record, indent=1, sort_keys=True))
-    rows = [row(session, _differing(encoded, config)) for session, config in zip(sessions, encoded, strict=True)]
+    encoded = [encode(dataclasses.asdict(c), sessions[0].plan.checksums, "config") for c in configs]
+    kept = []
+    for number, (session, cell, config) in enumerate(zip(sessions, cells, encoded, strict=True), 1):
+        seconds = sum(outcome.seconds for outcome in session.done())
+        kept.append(keep_record(session, ["siku", "run", *cell], config, seconds, number)[0])
+    rows = [
+        row(session, folder.name, _differing(encoded, config))
+        for session, folder, config in zip(sessions, kept, encoded, strict=True)
+    ]
     folder = root / "sweeps" / digest_of([session.done()[-1].stage.digest for session in sessions])[:12]
     folder.mkdir(parents=True, exist_ok=True)
     write_durably(folder / "table.json", json.dumps(rows, indent=1, ensure_ascii=False))
@@ -84,41 +81,36 @@ def _at(value: Json, path: str) -> Json:
     return value
 
 
-def row(session: Session, fields: dict[str, Json]) -> dict[str, Any]:
+def row(session: Session, name: str, fields: dict[str, Json]) -> dict[str, Any]:
     """One cell of the table."""
-    by_name = {outcome.stage.name: outcome for outcome in session.done()}
-    tokens = next(o for o in by_name.values() if getattr(o.stage.what, "side", "") == "train").artifact.figures[
-        "components"
-    ]
-    available = sum(component["tokens"] for component in tokens.values())
+    done = session.done()
+    sides = [o.artifact.figures["components"] for o in done if getattr(o.stage.what, "side", "") == "train"]
+    tokens = {name: found["tokens"] for components in sides for name, found in sorted(components.items())}
+    scores = [o.artifact.figures["result"]["languages"] for o in done if o.stage.name == "evaluate"]
     config = session.config
-    seen = config.run.steps * config.train.global_batch * config.model.sequence_length
-    result = by_name["evaluate"].artifact.figures["result"]
+    seen = config.run.steps * config.train.global_batch * config.model.sequence_length if scores else 0
     return {
         "fields": fields,
-        "run": run_name(session),
-        "tokens": {name: component["tokens"] for name, component in sorted(tokens.items())},
+        "run": name,
+        "tokens": tokens,
         "trained_tokens": seen,
-        "epochs": seen / available if available else 0.0,
-        "bits_per_byte": {name: scores["bits_per_byte"] for name, scores in sorted(result["languages"].items())},
+        "epochs": seen / sum(tokens.values()) if tokens else 0.0,
+        "bits_per_byte": {name: found["bits_per_byte"] for each in scores for name, found in sorted(each.items())},
     }
 
 
 def render(rows: Sequence[dict[str, Any]]) -> str:
-    """The table as text, one line a cell."""
-    fields, languages = list(rows[0]["fields"]), list(rows[0]["bits_per_byte"])
-    head = [
-        *fields,
-        *(f"tokens {name}" for name in rows[0]["tokens"]),
-        "epochs",
-        *(f"bits/byte {n}" for n in languages),
-    ]
+    """The table as text, one line a cell; what a cell does not have is `-`."""
+    fields = list(rows[0]["fields"])
+    components = sorted({name for r in rows for name in r["tokens"]})
+    languages = sorted({name for r in rows for name in r["bits_per_byte"]})
+    head = [*fields, *(f"tokens {name}" for name in components), "epochs", *(f"bits/byte {n}" for n in languages)]
     body = [
         [
             *(json.dumps(r["fields"][name], ensure_ascii=False) for name in fields),
-            *(f"{n:,}" for n in r["tokens"].values()),
+            *(f"{r['tokens'][name]:,}" if name in r["tokens"] else "-" for name in components),
             f"{r['epochs']:.2f}",
-            *(f"{r['bits_per_byte'][name]:.4f}" for name in languages),
+            *(f"{r['bits_per_byte'][name]:.4f}" if name in r["bits_per_byte"] else "-" for name in languages),
         ]
         for r in rows
     ]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from corpus.measures import Signature
 from pipelines.decontaminate import DecontaminateStage
 from pipelines.dedupe import DedupeStage
 from pipelines.edit import EditStage
@@ -163,7 +164,6 @@ class Builder:
 
     def _measure(self, name: str, spec: MeasureStage) -> View:
         view = self._needs(name, spec, split=False)
-        assert view.edition is not None
         made = dict(view.measures)
         for key, measure in sorted(spec.measures.items()):
             libraries = getattr(measure, "libraries", ())
@@ -173,8 +173,11 @@ class Builder:
 
     def _split(self, name: str, spec: SplitStage) -> View:
         view = self._needs(name, spec, split=False)
+        if view.split:
+            raise RecipeError(f"recipe.{name} splits what recipe.{view.split.name} has split: a recipe has one split")
         wanted = sorted({spec.signature, spec.exact, *reads(spec.rules)})
         inputs = {**view.roles(), **self._measured(name, view, wanted)}
+        _check_bands(name, spec, view)
         return replace(view, split=self._stage(name, "split", spec, inputs), verdicts=())
 
     def _filter(self, name: str, spec: FilterStage) -> View:
@@ -185,6 +188,7 @@ class Builder:
     def _dedupe(self, name: str, spec: DedupeStage) -> View:
         view = self._needs(name, spec, split=True)
         inputs = {**view.roles(), **self._measured(name, view, [spec.signature])}
+        _check_bands(name, spec, view)
         return replace(view, verdicts=(*view.verdicts, self._stage(name, "dedupe", spec, inputs)))
 
     def _decontaminate(self, name: str, spec: DecontaminateStage) -> View:
@@ -230,6 +234,18 @@ def _only_tokens(graph: Graph, side: str) -> Stage:
         names = [stage.name for stage in found]
         raise RecipeError(f"the recipe has {len(found)} tokenize stages with side={side} ({names}): training needs one")
     return found[0]
+
+
+def _check_bands(name: str, spec: SplitStage | DedupeStage, view: View) -> None:
+    """Refuse a measure that is no signature, and bands that it is too short for."""
+    measure = getattr(view.measures[spec.signature].what, "measure", None)
+    if not isinstance(measure, Signature):
+        raise RecipeError(f"recipe.{name}.signature={spec.signature!r} is no signature measure: name one")
+    if spec.bands * spec.rows > measure.permutations:
+        raise RecipeError(
+            f"recipe.{name}: bands={spec.bands} of rows={spec.rows} need {spec.bands * spec.rows} permutations, but "
+            f"{spec.signature} has {measure.permutations}: lower them, or raise the measure's permutations"
+        )
 
 
 def _there(stage: Stage | None) -> Stage:

@@ -1,6 +1,7 @@
 """Run a configuration: plan, make what is missing, keep a record under `<store>/runs/<name>/`."""
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -17,7 +18,7 @@ from pipelines.memory import PeakMemory
 from pipelines.plan import Known, Plan
 from pipelines.recipe import program, source_of
 from pipelines.stage import Context, Stage
-from pipelines.store import Artifact, write_durably
+from pipelines.store import Artifact, full_disk_explained, write_durably
 from pipelines.train import TrainWhat, TrainWhere, checkpoint, train
 
 if TYPE_CHECKING:
@@ -113,17 +114,17 @@ def run_plans(
     outcomes: dict[str, Outcome] = {}
     sessions: list[Session] = []
     crawled: dict[str, Artifact] = {}  # run.snapshot=new means one new crawl, not one a cell
-    for config in configs:
-        plan = planning.make_plan(config)
-        session = Session(plan, say, planning.earlier_runs(plan.store.root), outcomes)
-        if plan.graph is None and plan.crawl is not None:
-            digest = plan.crawl.digest
-            crawled[digest] = crawled.get(digest) or _crawl(session, plan.crawl)
-            session.plan = planning.with_snapshot(plan, crawled[digest])
-        sessions.append(session)
-    if check is not None:
-        check(sessions)
     with PeakMemory() as memory:
+        for config in configs:
+            plan = planning.make_plan(config)
+            session = Session(plan, say, planning.earlier_runs(plan.store.root), outcomes)
+            if plan.graph is None and plan.crawl is not None:
+                digest = plan.crawl.digest
+                crawled[digest] = crawled.get(digest) or _crawl(session, plan.crawl)
+                session.plan = planning.with_snapshot(plan, crawled[digest])
+            sessions.append(session)
+        if check is not None:
+            check(sessions)
         for session in sessions:
             for stage in session.plan.stages():
                 if not session.has(stage):
@@ -193,7 +194,8 @@ def _train(session: Session, stage: Stage) -> set[str]:
             identity = context.directory / "identity.json"
             if not identity.exists():
                 write_durably(identity, json.dumps(stage.identity, indent=1, sort_keys=True))
-            train(context, stage.digest)
+            with full_disk_explained(context.directory / "train"):
+                train(context, stage.digest)
     return {stage.digest} if mine else set()
 
 
@@ -220,10 +222,32 @@ def _crawl(session: Session, stage: Stage) -> Artifact:
     return found
 
 
-def run_name(session: Session) -> str:
-    """The run's folder name: given, or by what its last stage is."""
-    last = session.done()[-1]
-    return session.config.run.name or f"{last.stage.name}-{last.stage.digest[:12]}"
+def run_name(session: Session, cell: int | None = None) -> str:
+    """The run's folder name: given (with the cell's number in a sweep), or by what its last stage is."""
+    last, name = session.done()[-1], session.config.run.name
+    if name:
+        return name if cell is None else f"{name}-{cell}"
+    return f"{last.stage.name}-{last.stage.digest[:12]}"
+
+
+def keep_record(
+    session: Session, command: Sequence[str], config: Json, seconds: float, cell: int | None = None
+) -> tuple[Path, bool]:
+    """Write a run's folder, report and all, unless it tells of just this already; the folder, and whether it did."""
+    from pipelines.report import finish
+
+    folder = session.plan.store.root / "runs" / run_name(session, cell)
+    record, path = run_record(session, command, config), folder / "run.json"
+    if path.exists() and all(outcome.reused for outcome in session.done()):
+        known = json.loads(path.read_text())
+        digests = [[(stage["name"], stage["digest"]) for stage in each["stages"]] for each in (known, record)]
+        if digests[0] == digests[1] and known["config"] == config:
+            os.utime(path)
+            return folder, False
+    folder.mkdir(parents=True, exist_ok=True)
+    finish(session, folder, record, seconds)
+    write_durably(path, json.dumps(record, indent=1, sort_keys=True))
+    return folder, True
 
 
 def run_record(session: Session, command: Sequence[str], config: Json) -> dict[str, Any]:

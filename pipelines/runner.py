@@ -31,15 +31,19 @@ class Workers:
     def __post_init__(self) -> None:
         """Refuse engines that lose data, or that are another one tomorrow."""
         if bad := [o for o in self.options if "multi_threading" in o or o.lstrip("-").startswith("direct")]:
-            raise ValueError(
+            raise RunnerError(
                 f"site.runner_options={bad}: how local workers run is Siku's to say, for Beam's multi_threading loses "
                 "GroupByKey data; set site.workers instead"
             )
         if re.search("direct|fnapi|dask", self.runner.lower()):
-            raise ValueError(
+            raise RunnerError(
                 f"site.runner={self.runner!r}: Beam's DirectRunner is another engine by what the network offers, and "
                 "DaskRunner drops outputs; site.runner=local is the engine for one machine"
             )
+
+
+class RunnerError(ValueError):
+    """A way to run Beam that loses data, or does not exist."""
 
 
 class ItemFailedError(RuntimeError):

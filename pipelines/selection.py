@@ -78,6 +78,12 @@ def measured(context: Context, measure: str, shard: int, columns: list[str] | No
             f"stage {context.name} reads measure {measure} of edition {of}, but judges edition {edition.digest}: "
             "put a measure stage after the edition it judges"
         )
+    rows, wanted = (a.files[f"{part}-{shard:05d}"].rows for a, part in ((artifact, "columns"), (edition, "documents")))
+    if rows != wanted:
+        raise StoreError(
+            f"{artifact.directory} has {rows} rows in shard {shard}, where its edition has {wanted}: remove that "
+            "folder and run again"
+        )
     return artifact.table(f"columns-{shard:05d}", columns)
 
 

@@ -37,9 +37,6 @@ class Site:
     workers: Annotated[int, Field(ge=1), Doc("processes a corpus stage may use; small inputs use one")] = 2
     runner: Annotated[str, Doc("`local` (Beam's FnApiRunner), or another Beam runner by name")] = "local"
     runner_options: Annotated[list[str], Doc("Beam's own options for that runner")] = Field(default_factory=list)
-    running_mode: Annotated[
-        Literal["multi_processing"], Doc("how local workers run; multi_threading loses GroupByKey data in Beam 2.77")
-    ] = "multi_processing"
     threads: Annotated[int, Field(ge=1), Doc("CPU threads of each trainer rank")] = 2
     checkpoint_every: Annotated[int, Field(ge=1), Doc("training steps between checkpoints")] = 100
     keep: Annotated[int, Field(ge=1), Doc("checkpoints kept besides those asked for")] = 2
@@ -59,7 +56,11 @@ class Cluster:
 class Run:
     """How far this run goes and what it is called. Not hashed: a training run grows."""
 
-    name: Annotated[str, Doc("folder under <store>/runs; empty: named after the result's digest")] = ""
+    name: Annotated[
+        str,
+        Field(pattern=r"^([\w-][\w.-]*)?$"),
+        Doc("folder under <store>/runs; empty: named after the result's digest"),
+    ] = ""
     steps: Annotated[int, Field(ge=0), Doc("training steps; more than are done runs the rest")] = 200
     snapshot: Annotated[Literal["latest", "new"], Doc("`new` crawls again; otherwise the latest finished crawl")] = (
         "latest"

@@ -162,7 +162,7 @@ def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path) -> No
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_bytes(TypeAdapter(type(job)).dump_json(job, indent=1))
     temporary.replace(path)
-    command = [sys.executable, "-m", module, str(path)]
+    command = [sys.executable, "-P", "-m", module, str(path.absolute())]
     environment: dict[str, Any] = {**os.environ, "PYTHONUNBUFFERED": "1", "SIKU_PARENT_PID": str(os.getpid())}
     with log.open("a") as file:
         process = subprocess.Popen(
@@ -171,6 +171,7 @@ def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path) -> No
             stderr=subprocess.STDOUT,
             text=True,
             env=environment,
+            start_new_session=True,  # a terminal's Ctrl-C reaches it through us alone, once
         )
         try:
             for line in process.stdout or ():

@@ -175,7 +175,7 @@ def main(arguments: list[str]) -> int:
                 log.info("step %d is there already", job.steps)
                 return 0
         if job.layout.world > 1:
-            command = [sys.executable, "-m", "pretrain.train", str(Path(arguments[0]).absolute())]
+            command = [sys.executable, "-P", "-m", "pretrain.train", str(Path(arguments[0]).absolute())]
             return launch(command, job.layout.world, Path(job.directory) / "logs")
     return run_rank(job)
 

@@ -92,11 +92,15 @@ def outcomes(index: pa.Table) -> dict[str, int]:
 
 
 def snapshot_digest(index: pa.Table) -> bytes:
-    """SHA-256 over the sorted (canonical URL, status, payload digest) of stored responses; nothing of time or place."""
+    """SHA-256 over the sorted (canonical URL, status, payload digest, content type) of stored responses.
+
+    The content type is there because extraction decodes by its charset. Nothing of time or place is.
+    """
     digest = hashlib.sha256()
     captured = index.filter(index["warc"].is_valid())
-    keys = zip(*(captured[name].to_pylist() for name in ("url", "status", "payload_digest")), strict=True)
-    for url, status, payload in sorted(keys):
-        encoded = url.encode()
-        digest.update(len(encoded).to_bytes(4, "little") + encoded + int(status).to_bytes(2, "little") + payload)
+    names = ("url", "status", "payload_digest", "content_type")
+    keys = zip(*(captured[name].to_pylist() for name in names), strict=True)
+    for url, status, payload, kind in sorted(keys, key=lambda key: (*key[:3], key[3] or "")):
+        for part in (url.encode(), int(status).to_bytes(2, "little"), payload, (kind or "").encode()):
+            digest.update(len(part).to_bytes(4, "little") + part)
     return digest.digest()

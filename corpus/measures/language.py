@@ -38,6 +38,7 @@ class Language:
     """
 
     version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("fasttext",)  # decide the scores
 
     measure: Literal["language"] = "language"
     model: Annotated[FileRef, Doc("fastText model with ISO 639 labels")] = LID

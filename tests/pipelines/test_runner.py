@@ -90,7 +90,7 @@ OPTIONS = ["--direct_running_mode=multi_threading", "--direct_num_workers=3", "-
 def test_multi_threading_cannot_be_configured(option):
     with pytest.raises(ValueError, match=r"loses GroupByKey data; set site\.workers"):
         Workers(2, options=(option,))
-    with pytest.raises(ValueError, match="multi_processing"):
+    with pytest.raises(ValueError, match="running_mode"):
         Site(running_mode="multi_threading")
 
 
