@@ -25,7 +25,7 @@ DEAD = pa.schema(
     ]
 )
 
-ROWS, BYTES = 4096, 64 << 20  # a batch is handed on at whichever comes first
+ROWS, BYTES = 4096, 16 << 20  # a batch is handed on at whichever comes first
 
 
 @configuration

@@ -32,7 +32,7 @@ _SORT = {
     "dead": ("id", "reason", "record", "bytes"),
 }
 PAGE = 8 << 10  # bytes reckoned for a capture where its size is not part of the snapshot's identity
-SPILL = 64 << 20  # bytes of text after which a scatter item begins another file
+SPILL = 16 << 20  # bytes of text after which a scatter item begins another file; held twice while it is sorted
 
 
 @configuration
@@ -79,7 +79,7 @@ def scatter_piece(job: Job, item: Item) -> None:
 
 def _spill(attempt: Attempt, name: str, batches: dict[str, list[pa.RecordBatch]], shards: int) -> None:
     for part, schema in _SCHEMAS.items():
-        table = pa.Table.from_batches(batches[part], schema).combine_chunks()
+        table = pa.Table.from_batches(batches.pop(part), schema).combine_chunks()  # the batches can go
         home = bucket_of(table["id"].combine_chunks(), shards)
         scatter(attempt, f"{part}.{name}", table, home, shards, _SORT[part])
 

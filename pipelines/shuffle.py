@@ -6,6 +6,7 @@ reads one bucket's range of every file and sorts. Sorting by the full key and id
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,19 +44,17 @@ def scatter(
         raise ValueError(f"{name}: rows of buckets {bucket.min()} to {bucket.max()}, but there are {buckets}")
     keys = [("__bucket", "ascending"), *((column, "ascending") for column in sort)]
     order = pc.sort_indices(table.append_column("__bucket", pa.array(bucket)), sort_keys=keys)
-    sorted_table, edges = table.take(order), np.searchsorted(np.sort(bucket), np.arange(buckets + 1))
-    batches: list[pa.RecordBatch] = []
-    offsets = [0]
-    for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        for first in range(start, stop, ROWS_PER_BATCH):
-            batches.append(compact(sorted_table.slice(first, min(ROWS_PER_BATCH, stop - first))))
-        offsets.append(len(batches))
+    edges = np.searchsorted(np.sort(bucket), np.arange(buckets + 1)).tolist()
+    spans = [range(start, stop, ROWS_PER_BATCH) for start, stop in pairwise(edges)]
+    offsets = np.cumsum([0, *map(len, spans)]).tolist()
     schema = table.schema.with_metadata({_OFFSETS: json.dumps(offsets).encode()})
     path = attempt.path(name, ".arrow")
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1), use_threads=False)
     with full_disk_explained(path), path.open("wb") as file, pa.ipc.new_file(file, schema, options=options) as writer:
-        for batch in batches:
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+        for first, stop in ((first, span.stop) for span in spans for first in span):
+            # Rows are copied a batch at a time: a sorted copy of the whole table would double its memory.
+            rows = order.slice(first, min(ROWS_PER_BATCH, stop - first))
+            writer.write_batch(compact(table.take(rows)).replace_schema_metadata(schema.metadata))
     attempt.add(name, path, table.num_rows)
 
 
