@@ -99,20 +99,23 @@ def run(store: Path, *arguments: str) -> Ran:
     if process.returncode:
         raise RuntimeError(f"{' '.join(line)} ended in {process.returncode}:\n{ran.said[-4000:]}")
     ran.cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    summaries = sorted(store.glob("runs/*/summary.json"), key=lambda path: path.stat().st_mtime)
-    ran.reported = float(json.loads(summaries[-1].read_text()).get("peak_pss_mb", 0.0))
+    if ran.stages:  # otherwise the summary that stands is of an earlier run
+        summary = max(store.glob("runs/*/summary.json"), key=lambda path: path.stat().st_mtime)
+        ran.reported = float(json.loads(summary.read_text()).get("peak_pss_mb", 0.0))
     return ran
 
 
 def _row(name: str, ran: Ran) -> Row:
     stage, peak = ran.peak
-    figures = {"wall_s": ran.wall, "cpu_s": ran.cpu, "peak_pss_mb": peak, "summary_peak_pss_mb": ran.reported}
+    figures = {"wall_s": ran.wall, "cpu_s": ran.cpu, "peak_pss_mb": peak}
+    figures |= {"summary_peak_pss_mb": ran.reported} if ran.reported else {}
     return {"run": name, **{key: round(value, 1) for key, value in figures.items()}, "peak_in": stage}
 
 
 def _by_stage(name: str, ran: Ran) -> Iterator[Row]:
     for stage, seconds in ran.stages.items():
-        yield {"run": f"{name}: {stage}", "wall_s": seconds, "peak_pss_mb": round(ran.pss.get(stage, 0.0), 1)}
+        seen = {"peak_pss_mb": round(ran.pss[stage], 1)} if stage in ran.pss else {}  # too short to be sampled
+        yield {"run": f"{name}: {stage}", "wall_s": seconds, **seen}
 
 
 def texts() -> list[str]:
