@@ -1,6 +1,7 @@
 """The command line. Only configuration is `key=value`; a verb's own arguments are flags."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -89,6 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = shlex.join(["siku", *(sys.argv[1:] if arguments is None else arguments)])
         print(f"stopped; finished items are kept. To go on: {command}", file=sys.stderr)  # noqa: T201
         return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE
     except Exception as error:  # noqa: BLE001 - the rim: one traceback, or one sentence for a user's mistake
         return report_failure(error)
 

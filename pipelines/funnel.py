@@ -18,6 +18,8 @@ def lines(summary: Mapping[str, Any]) -> Iterator[str]:
         told = ", ".join(f"{name} {count:,}" for name, count in summary["tokens"].items())
         yield f"{'corpus tokens':<14} {sum(summary['tokens'].values()):>9,}  {told}"
     scores = summary.get("validation", {}).get("bits_per_byte", {})
+    if any(stage["stage"] == "split" and not stage["dropped"].get("held_out") for stage in stages):
+        yield "nothing is held out: too few documents for recipe.split.held_out, or none passes recipe.split.rules"
     if scores:
         yield "bits per byte           model  unigram  untrained  95 % interval"
     for language, score in scores.items():

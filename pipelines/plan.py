@@ -149,6 +149,8 @@ def why_new(stage: Stage, earlier: list[Known]) -> str:
     for known in earlier:
         if stage.name in known.identities:
             changed = differences(known.identities[stage.name], dict(stage.identity))
+            if not changed and stage.kind == "train":
+                return "more steps of a trajectory that is there"
             if not changed:
                 return f"its result is gone from the store (run {known.run} had it)"
             if best is None or len(changed) < len(best):

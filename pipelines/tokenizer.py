@@ -32,6 +32,9 @@ class TokenizerStage:
         default_factory=list
     )
     sample: Annotated[float, Field(gt=0, le=1), Doc("share of documents sampled, by hash of the id")] = 1.0
+    max_bytes: Annotated[
+        int, Field(ge=1), Doc("`sample` shrinks on corpora beyond this; BPE training takes 25 times its sample")
+    ] = 16 << 20
     salt: Annotated[str, Doc("another salt draws another sample")] = "tokenizer"
 
 
@@ -42,7 +45,8 @@ def sample_shard(job: Job, item: Item) -> None:
     if attempt is None:
         return
     what, shard = context.what, int(item.name)
-    limit = int(what.sample * 2**64)
+    whole = context.inputs["edition"].tally.bytes_out
+    limit = int(min(what.sample, what.max_bytes / max(whole, 1)) * 2**64)
     chosen = came_in(context, shard)
     if what.languages:
         chosen &= np.isin(measured(context, "language", shard, ["language"])["language"].to_numpy(), what.languages)

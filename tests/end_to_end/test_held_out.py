@@ -14,7 +14,7 @@ from pipelines.selection import HELD_OUT, TRAIN
 from tests.end_to_end.support import Built, ok, reasons, trained_ids, write_jsonl
 
 LANGUAGES = ("zh", "en")
-SHAPES = ("copy", "edit", "edit in places", "container")
+SHAPES = ("copy", "edit", "edit in places", "edit by sentences", "container")
 PER_SHAPE = 3
 Planted = tuple[History, History, dict[str, dict[str, str]]]  # runs without and with plants; plants by URL
 
@@ -41,6 +41,15 @@ def replaced_in_places(text: str, other: list[str]) -> str:
     stream = filler(other, len(text))
     kept = (text[fifth : 2 * fifth], text[3 * fifth : 4 * fifth])
     return "\n".join([stream[:fifth], kept[0], stream[fifth : 2 * fifth], kept[1], stream[2 * fifth : 3 * fifth]])
+
+
+def replaced_by_sentences(text: str, other: list[str]) -> str:
+    """Three sentences of every five give way to others as long: few long shingles are left whole."""
+    stream, out = filler(other, len(text)), []
+    for index, part in enumerate(parts(text)):
+        replaced_part, stream = stream[: len(part) - 1] + part[-1:], stream[len(part) - 1 :]
+        out.append(part if index % 5 in (0, 2) else replaced_part)
+    return "".join(out)
 
 
 def filler(other: list[str], length: int) -> str:
@@ -87,6 +96,7 @@ def planted(held: list[dict[str, object]], other: list[str], language: str) -> d
             "copy": text,
             "edit": replaced(text, mine),
             "edit in places": replaced_in_places(text, mine),
+            "edit by sentences": replaced_by_sentences(text, mine),
             "container": filler(mine, len(text) * 3 // 2) + "\n" + text + "\n" + filler(mine[::-1], len(text) * 3 // 2),
         }
         for shape, body in made.items():
@@ -139,6 +149,8 @@ def test_nothing_planted_reaches_training(plants: Planted) -> None:
     assert [name for name, fate in fates.items() if fate == "TRAINED"] == []
     for shape in ("edit", "edit in places", "container"):  # a plant may be drawn for the held-out side by itself
         assert sum(fate == "near_held_out" for name, fate in fates.items() if name.startswith(f"{shape} ")) >= PER_SHAPE
+    sentences = [fate for name, fate in fates.items() if name.startswith("edit by sentences ")]
+    assert "held_out_sentences" in sentences
     assert all(trained_ids(before)) and len(trained) > 300
     store = f"site.store={after.root}"
     dropped = next(url for url in extra if "container" in url and found[url]["id"] in why)
