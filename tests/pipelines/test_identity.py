@@ -223,7 +223,7 @@ BAD = {
     "object": Odd(),
     "type": Odd,
     "function": lambda: 0,
-    "path": Path("/tmp/a"),
+    "path": Path("a/b"),
     "numpy": np.int64(3),
     "array": np.arange(3),
     "complex": 1j,

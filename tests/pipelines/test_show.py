@@ -54,7 +54,7 @@ def test_every_key_has_its_value_and_a_doc_line(config):
 
 
 def test_who_set_a_key():
-    overrides = ["model=small", "train.optimizer.lr=0.5", "recipe.filter.rules={}", "site.store=/tmp/x"]
+    overrides = ["model=small", "train.optimizer.lr=0.5", "recipe.filter.rules={}", "site.store=elsewhere"]
     layers = config_layers(overrides)
     assert setter(layers, "train.optimizer.lr") == "command line, train.optimizer.lr=0.5"
     assert setter(layers, "recipe.filter.rules.words.order") == "command line, recipe.filter.rules={}"
