@@ -9,16 +9,16 @@ from corpus.crawling.source import CrawlSource
 from corpus.sources.html import HtmlSource
 from corpus.sources.jsonl import JsonlSource
 from corpus.sources.warc import WarcSource
-from pipelines.decontaminate import DecontaminateStage
-from pipelines.dedupe import DedupeStage
-from pipelines.edit import EditStage
-from pipelines.extract import ExtractStage
-from pipelines.filter import FilterStage
-from pipelines.measure import MeasureStage
-from pipelines.site import Cluster, Run, Site
-from pipelines.split import SplitStage
-from pipelines.tokenize import TokenizeStage
-from pipelines.tokenizer import TokenizerStage
+from pipelines.graph.where import Cluster, Run, Site
+from pipelines.stages.decontaminate import DecontaminateStage
+from pipelines.stages.dedupe import DedupeStage
+from pipelines.stages.edit import EditStage
+from pipelines.stages.extract import ExtractStage
+from pipelines.stages.filter import FilterStage
+from pipelines.stages.measure import MeasureStage
+from pipelines.stages.split import SplitStage
+from pipelines.stages.tokenize import TokenizeStage
+from pipelines.stages.tokenizer import TokenizerStage
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
 
 AnyStage = Annotated[

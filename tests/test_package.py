@@ -30,7 +30,7 @@ def wheel(tmp_path_factory):
 
 def siku(arguments, path, cwd):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
-    program = "from pipelines.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
+    program = "from pipelines.cli.main import main; import sys; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-P", "-c", program, *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 

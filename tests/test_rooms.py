@@ -10,10 +10,12 @@ import pytest
 HOME = Path(__file__).resolve().parents[1]
 ROOMS = ("corpus", "pipelines", "kernels", "pretrain", "conf")
 # The entry points, which read the configuration, are the only ones that import conf.
-ENTRY = {f"pipelines/{name}.py" for name in ("cli", "commands", "multirun", "show", "completion")}
+ENTRY = {f"pipelines/cli/{name}.py" for name in ("main", "commands", "show", "completion")}
 LENT = {"corpus.configuration", "corpus.document", "corpus.shard", "corpus.order"}
 # pipelines starts pretrain by its command line; these say what the job file holds and what the journal says.
 JOB = {"pretrain.config", "pretrain.job", "pretrain.journal"}
+# Within pipelines: each room may import those after it, and none before it.
+INNER = ("cli", "report", "past", "graph", "stages", "engine")
 HEAVY = ("torch", "megatron", "apache_beam", "numba")
 
 
@@ -70,27 +72,63 @@ def test_who_imports_whom(room):
     assert wrong == []
 
 
+def inner_rooms() -> dict[str, dict[str, set[str]]]:
+    """Imports between the rooms of pipelines: room -> room it imports -> files that do."""
+    arrows: dict[str, dict[str, set[str]]] = {}
+    for file in sorted((HOME / "pipelines").rglob("*.py")):
+        room = file.relative_to(HOME / "pipelines").parts[0]
+        for name, _, _ in imports(file):
+            parts = name.split(".")
+            if parts[0] == "pipelines" and len(parts) > 2 and parts[1] != room:
+                arrows.setdefault(room, {}).setdefault(parts[1], set()).add(file.name)
+    return arrows
+
+
+def picture(arrows: dict[str, dict[str, set[str]]]) -> str:
+    """The arrows as text, a line each: `python -c "from tests.test_rooms import *; print(picture(inner_rooms()))"`."""
+    return "\n".join(
+        f"{room:<8} -> {other:<8} {len(files):>2} files: {', '.join(sorted(files))}"
+        for room in INNER
+        for other, files in sorted(arrows.get(room, {}).items(), key=lambda pair: INNER.index(pair[0]))
+    )
+
+
+def upward(arrows: dict[str, dict[str, set[str]]]) -> list[str]:
+    """Arrows that point back up."""
+    order = {room: index for index, room in enumerate(INNER)}
+    return [f"{a} -> {b}: {sorted(f)}" for a, to in arrows.items() for b, f in to.items() if order[b] <= order[a]]
+
+
+def test_rooms_of_pipelines_point_one_way():
+    arrows = inner_rooms()
+    print(picture(arrows))
+    assert {path.name for path in (HOME / "pipelines").iterdir() if path.is_dir() and path.name[0] != "_"} == {*INNER}
+    assert [path.name for path in (HOME / "pipelines").glob("*.py")] == ["__init__.py"]
+    assert upward(arrows) == []
+    assert upward({"engine": {"graph": {"x.py"}}}) == ["engine -> graph: ['x.py']"]
+
+
 def test_the_rule_sees_what_it_forbids(tmp_path):
     (tmp_path / "a.py").write_text("import torch\nfrom conf import schema\nfrom corpus.verdict import Tally\n")
     found = [name for name, _, _ in imports(tmp_path / "a.py")]
     assert found == ["torch", "conf.schema", "corpus.verdict.Tally"]
     for room, name, ok in [
-        ("corpus", "pipelines.store", False),
+        ("corpus", "pipelines.engine.store", False),
         ("corpus", "apache_beam", False),
         ("corpus", "torch", False),
         ("corpus", "kernels.text", True),
         ("kernels", "corpus.shard", False),
         ("pretrain", "corpus.verdict.Tally", False),
         ("pretrain", "corpus.order.spans", True),
-        ("pretrain", "pipelines.store", False),
+        ("pretrain", "pipelines.engine.store", False),
         ("pipelines", "conf.load.load", False),
         ("pipelines", "megatron.core", False),
         ("pipelines", "pretrain.trainer", False),
         ("pipelines", "pretrain.job.TrainJob", True),
-        ("conf", "pipelines.site", True),
+        ("conf", "pipelines.graph.where", True),
     ]:
         assert allowed(room, name, f"{room}/x.py", typing=False) is ok, (room, name)
-    assert allowed("pipelines", "conf.load.load", "pipelines/commands.py", typing=False)
+    assert allowed("pipelines", "conf.load.load", "pipelines/cli/commands.py", typing=False)
 
 
 def loaded(code: str) -> list[str]:
@@ -104,7 +142,8 @@ def loaded(code: str) -> list[str]:
 def test_configuration_loads_no_engine():
     """What help, config, plan and a warm run import."""
     assert loaded("import conf.schema, conf.load; conf.load.load([])") == []
-    assert loaded("import pipelines.cli, pipelines.commands, pipelines.plan, pipelines.run, pipelines.show") == []
+    modules = ("cli.main", "cli.commands", "graph.plan", "graph.run", "cli.show")
+    assert loaded(f"import {', '.join(f'pipelines.{name}' for name in modules)}") == []
     assert loaded("import numba") == ["numba"]
 
 

@@ -6,7 +6,8 @@ A 40-page site would make one shard, which no second worker could share.
 import os
 import sys
 
-from pipelines import cli, runner, shuffle
+from pipelines.cli import main as cli
+from pipelines.engine import runner, shuffle
 
 
 def main() -> int:

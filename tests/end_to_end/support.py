@@ -16,7 +16,7 @@ from typing import Any
 
 from corpus.sample.build import with_indexes, write_archive
 from corpus.sample.server import ARCHIVE, load
-from pipelines.history import History, Past, open_run
+from pipelines.past.history import History, Past, open_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MADE = re.compile(r"^(\S+)\s+[0-9a-f]{12}  new in ([0-9.]+) s$", re.M)
@@ -85,7 +85,7 @@ class Built:
 
 def siku(*arguments: str) -> Ended:
     """The command, in this process."""
-    from pipelines.cli import main
+    from pipelines.cli.main import main
 
     out, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(said):
@@ -105,7 +105,7 @@ def ok(*arguments: str) -> Ended:
 
 def command(*arguments: str) -> list[str]:
     """The command line of `siku` as a process of its own."""
-    return [sys.executable, "-m", "pipelines.cli", *arguments]
+    return [sys.executable, "-m", "pipelines.cli.main", *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:

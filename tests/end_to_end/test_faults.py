@@ -115,8 +115,8 @@ def test_full_disk_and_what_then(small: Built, tmp_path: Path) -> None:
     """The tenth commit of a file finds the disk full; with room again the run goes on and ends like any other."""
     program = """
 import errno, os, sys
-import pipelines.store as store
-from pipelines.cli import main
+import pipelines.engine.store as store
+from pipelines.cli.main import main
 real, left = os.fsync, [10]
 def fsync(descriptor):
     left[0] -= 1

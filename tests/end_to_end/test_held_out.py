@@ -9,8 +9,8 @@ import pytest
 
 from corpus.document import canonical_url, key_prefix
 from corpus.sample.server import ARCHIVE, load
-from pipelines.history import History
-from pipelines.selection import HELD_OUT, TRAIN
+from pipelines.past.history import History
+from pipelines.stages.verdicts import HELD_OUT, TRAIN
 from tests.end_to_end.support import Built, ok, reasons, trained_ids, write_jsonl
 
 LANGUAGES = ("zh", "en")

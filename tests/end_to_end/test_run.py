@@ -49,7 +49,7 @@ def test_model_learns_more_than_letters(built: Built) -> None:
 
 def test_second_run_does_nothing(built: Built) -> None:
     program = (
-        "import sys, time; t = time.monotonic(); from pipelines.cli import main; code = main(sys.argv[1:]); "
+        "import sys, time; t = time.monotonic(); from pipelines.cli.main import main; code = main(sys.argv[1:]); "
         "print(sorted({'apache_beam', 'torch', 'megatron', 'numba'} & sys.modules.keys()), time.monotonic() - t); "
         "sys.exit(code)"
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.history import History
-from pipelines.steps import training
+from pipelines.past.history import History
+from pipelines.past.trained import training
 from pretrain.checkpoint import Checkpoint
 from tests.end_to_end.support import MADE, REPOSITORY, REUSED, Built, command, environment, journal, ok
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.history import History
+from pipelines.past.history import History
 
 GOLDEN = Path(__file__).with_name("content.json")
 NOT_REPEATABLE = ("train", "evaluate")  # another CPU rounds otherwise

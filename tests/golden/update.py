@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from pipelines.history import open_run
+from pipelines.past.history import open_run
 from tests.golden.content import GOLDEN, complaints, golden, load
 
 

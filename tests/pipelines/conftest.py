@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.stage import Context, Stage
+from pipelines.engine.stage import Context, Stage
 from tests.pipelines.programs import What, context_of, stage_of
 
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 from corpus.document import DOCUMENT, canonical_url, document_id, tokens_schema
 from corpus.edit import EDITS, SPANS, apply_spans, spans_from_lists
 from corpus.verdict import VERDICT, Tally, count_ids
-from pipelines.history import History, open_run
-from pipelines.identity import digest_of
-from pipelines.selection import Judged, verdict_table
-from pipelines.shuffle import bucket_of
-from pipelines.stage import Context
-from pipelines.store import Attempt, seal, sum_tallies, write_durably
+from pipelines.engine.identity import digest_of
+from pipelines.engine.shuffle import bucket_of
+from pipelines.engine.stage import Context
+from pipelines.engine.store import Attempt, seal, sum_tallies, write_durably
+from pipelines.past.history import History, open_run
+from pipelines.stages.verdicts import Judged, verdict_table
 from pretrain.journal import Row
 
 SHARDS = 2

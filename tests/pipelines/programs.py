@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.verdict import Tally, count_ids
-from pipelines.execute import load, make
-from pipelines.runner import Workers
-from pipelines.shuffle import bucket_of, gather, scatter
-from pipelines.stage import Context, Item, Job, Phase, Program, Sealed, Stage
-from pipelines.store import sum_tallies
+from pipelines.engine.execute import load, make
+from pipelines.engine.runner import Workers
+from pipelines.engine.shuffle import bucket_of, gather, scatter
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Stage
+from pipelines.engine.store import sum_tallies
 
 SCHEMA = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
 ITEMS = 6

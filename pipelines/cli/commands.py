@@ -1,0 +1,163 @@
+"""What each verb does, from overrides to exit status. The rim: prints and reads the clock."""
+
+import argparse
+import dataclasses
+import errno
+import json
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from conf.load import ConfigError, compose, expand, load, validate
+from conf.schema import WHERE
+from pipelines.cli.strangers import PACKAGES
+from pipelines.engine.identity import encode
+from pipelines.engine.store import StoreError
+from pipelines.graph.plan import earlier_runs, free_bytes, make_plan, to_be_written, why_new
+from pipelines.graph.recipe import RecipeError
+from pipelines.graph.record import keep_record
+from pipelines.graph.run import Session, run_plan
+from pipelines.report import terminal
+
+
+def explained(error: Exception) -> bool:
+    """Whether an error's message is written for a user: our own classes name what is wrong and the way out."""
+    return type(error).__module__.partition(".")[0] in PACKAGES or isinstance(error, FileNotFoundError)
+
+
+def say(line: str) -> None:
+    """A line of progress."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def out(line: str) -> None:
+    """A line of result."""
+    print(line, flush=True)  # noqa: T201
+
+
+def report_failure(error: Exception) -> int:
+    """One sentence for what a user can mend; otherwise the first failing worker's own traceback."""
+    trace = getattr(error, "trace", None)
+    if trace:
+        say(trace.rstrip())
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = StoreError(f"no space left on the store's disk ({error}): free some, or set site.store, and run again")
+    elif not explained(error):
+        traceback.print_exception(error)
+    say(f"siku: {error}")
+    return 2 if isinstance(error, ConfigError | RecipeError) else 1
+
+
+def run(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Make whatever is missing; end with a report and the bits per byte."""
+    if options.multirun:
+        from pipelines.graph.multirun import multirun
+
+        cells = list(expand(overrides))
+        configs = [validate(compose(cell)) for cell in cells]
+        refuse_where(cells, repeat=configs[0].run.repeat)
+        return multirun(cells, configs, say, out, finish)
+    started = time.monotonic()
+    config = load(overrides)
+    session = run_plan(config, say)
+    encoded = encode(dataclasses.asdict(config), session.plan.checksums, "config")
+    seconds = time.monotonic() - started
+    folder, changed = keep_record(session, ["siku", "run", *overrides], encoded, seconds, finish)
+    if not changed:
+        say(f"nothing to do: all {len(session.done())} stages are reused, in {seconds:.1f} s")
+    for line in terminal.lines(json.loads((folder / "summary.json").read_text())):
+        out(line)
+    out(str(folder / "report.html"))
+    return 0
+
+
+def finish(session: Session, folder: Path, record: Mapping[str, Any], seconds: float) -> None:
+    """Write the report of a run; its modules are loaded only where there is one to write."""
+    from pipelines.report.report import finish as write
+
+    write(session, folder, record, seconds)
+
+
+def refuse_where(cells: Sequence[Sequence[str]], *, repeat: bool) -> None:
+    """Raise ConfigError for a sweep over keys that say where a run happens."""
+    if repeat:
+        return
+    for position in range(len(cells[0])):
+        values = {cell[position] for cell in cells}
+        key = cells[0][position].lstrip("+").partition("=")[0]
+        if len(values) > 1 and key.partition(".")[0] in WHERE - {"run"}:
+            raise ConfigError(
+                f"a sweep over {key} repeats one result, for {key.partition('.')[0]} says where a run happens, not "
+                "what it is: set run.repeat=true if the repetition is meant"
+            )
+
+
+def plan(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Print what a run would do."""
+    config = load(overrides)
+    made = make_plan(config)
+    earlier = earlier_runs(made.store.root)
+    for stage in made.stages():
+        status = "reused" if made.found(stage) else f"new: {why_new(stage, earlier)}"
+        out(f"{stage.name:<22} {stage.digest[:12]}  {status}")
+    if made.graph is None:
+        out("what follows the crawl is known once its snapshot is sealed")
+    expected, free = to_be_written(made), free_bytes(made.store.root)
+    out(f"to be written: about {expected / 1e6:.1f} MB and the checkpoints; free: {free / 1e6:.0f} MB")
+    return 0
+
+
+def config(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Print the keys of the configuration."""
+    from pipelines.cli.show import show_config
+
+    return show_config(options.path, options.search, overrides, out)
+
+
+def explain(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Say why a document, a step or a rule did what it did."""
+    from pipelines.past import explain as module
+    from pipelines.past.history import open_run
+
+    history = open_run(Path(load(overrides).site.store), options.run)
+    if options.doc is not None:
+        return module.explain_document(history, options.doc, out, raw=options.raw)
+    if options.step is not None:
+        return module.explain_step(history, options.step, out, raw=options.raw)
+    return module.explain_rule(history, options.rule, out, raw=options.raw)
+
+
+def export(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Write documents, verdicts or tokens in another format."""
+    from pipelines.past.export import export as write
+    from pipelines.past.history import open_run
+
+    history = open_run(Path(load(overrides).site.store), options.run)
+    write(history, options.what, options.format, Path(options.to), out, raw=options.raw)
+    return 0
+
+
+def ls(options: argparse.Namespace, overrides: list[str]) -> int:
+    """List runs."""
+    from pipelines.cli.show import list_runs
+
+    return list_runs(Path(load(overrides).site.store), out)
+
+
+def gc(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Show, and with --yes remove, what no run reaches."""
+    from pipelines.cli.show import collect_garbage
+
+    return collect_garbage(Path(load(overrides).site.store), out, remove=options.yes)
+
+
+def completion(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Print a shell completion script."""
+    from pipelines.cli.completion import script
+    from pipelines.cli.main import command_line
+
+    out(script(options.shell, command_line()))
+    return 0

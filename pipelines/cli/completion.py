@@ -1,0 +1,181 @@
+"""`siku completion`: a script for the shell that knows verbs, flags, configuration keys and choices.
+
+Everything is written into the script, so that a press of the tab key starts no Python.
+"""
+
+import argparse
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipelines.cli.settings import keys
+
+OVERRIDES = frozenset({"run", "plan", "explain", "export", "ls", "gc", "completion"})
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What can be completed: verbs with their lines, flags of each verb, values of flags, values of keys."""
+
+    verbs: Mapping[str, str]
+    flags: Mapping[str, Sequence[str]]
+    values: Mapping[str, Sequence[str]]  # by flag, or by verb for a positional
+    settings: Mapping[str, Sequence[str]]  # by key or group; empty where anything goes
+
+
+def words(parser: argparse.ArgumentParser) -> Words:
+    """Verbs and flags from the parser, keys from the schema as the default configuration fills it."""
+    from conf.load import groups, load
+
+    verbs: dict[str, str] = {}
+    flags: dict[str, Sequence[str]] = {}
+    values: dict[str, Sequence[str]] = {}
+    for action in parser._actions:
+        if not isinstance(action, argparse._SubParsersAction):
+            continue
+        verbs |= {choice.dest: choice.help or "" for choice in action._choices_actions}
+        for verb, sub in action.choices.items():
+            options = [o for a in sub._actions for o in a.option_strings if o.startswith("--")]
+            flags[verb] = sorted(options)
+            for inner in sub._actions:
+                for name in [o for o in inner.option_strings if o.startswith("--")] or [verb]:
+                    if inner.choices is not None:
+                        values[name] = [str(choice) for choice in inner.choices]
+    settings: dict[str, Sequence[str]] = {key.path: key.choices for key in keys(load([])) if key.value}
+    settings |= groups()
+    return Words(verbs, flags, values, dict(sorted(settings.items())))
+
+
+def script(shell: str, parser: argparse.ArgumentParser) -> str:
+    """The completion script for bash, zsh or fish, to be sourced."""
+    return {"bash": bash, "zsh": zsh, "fish": fish}[shell](words(parser))
+
+
+def _quoted(items: Sequence[str]) -> str:
+    return shlex.quote(" ".join(items))
+
+
+def _cases(found: Words) -> tuple[str, str, str]:
+    """Bodies of three case statements, alike in bash and zsh: flags by verb, values by flag, values by key."""
+    flags = "\n".join(f"    {verb}) choices={_quoted(names)} ;;" for verb, names in found.flags.items())
+    values = "\n".join(
+        f"    {flag}) choices={_quoted(names)} ;;" for flag, names in found.values.items() if flag.startswith("--")
+    )
+    settings = "\n".join(f"    {key}) choices={_quoted(names)} ;;" for key, names in found.settings.items() if names)
+    return flags, values, settings
+
+
+def _positional(found: Words) -> str:
+    return "\n".join(
+        f"    {verb}) choices={_quoted(names)} ;;" for verb, names in found.values.items() if not verb.startswith("--")
+    )
+
+
+def bash(found: Words) -> str:
+    """For bash 3.2 and later; `=` splits words there, so the key is put together again."""
+    flags, values, settings = _cases(found)
+    keys_ = _quoted([f"{key}=" for key in found.settings])
+    return f"""# bash completion for siku; use: eval "$(siku completion bash)"
+_siku() {{
+  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} verb=${{COMP_WORDS[1]}} choices= key=
+  COMPREPLY=()
+  if (( COMP_CWORD == 1 )); then
+    COMPREPLY=( $(compgen -W {_quoted(list(found.verbs))} -- "$current") ); return
+  fi
+  if [[ $current == "=" ]]; then key=$previous current=
+  elif [[ $previous == "=" ]]; then key=${{COMP_WORDS[COMP_CWORD-2]}}
+  elif [[ $current == *=* ]]; then key=${{current%%=*}} current=${{current#*=}}
+  fi
+  if [[ -n $key ]]; then
+    case $key in
+{settings}
+    esac
+    COMPREPLY=( $(compgen -W "$choices" -- "$current") ); return
+  fi
+  case $previous in
+{values}
+  esac
+  if [[ -n $choices ]]; then COMPREPLY=( $(compgen -W "$choices" -- "$current") ); return; fi
+  case $previous in --to) COMPREPLY=( $(compgen -d -- "$current") ); return ;; esac
+  if [[ $current == -* ]]; then
+    case $verb in
+{flags}
+    esac
+    COMPREPLY=( $(compgen -W "$choices" -- "$current") ); return
+  fi
+  case $verb in
+{_positional(found)}
+  esac
+  [[ -n $choices ]] || choices={keys_}
+  COMPREPLY=( $(compgen -W "$choices" -- "$current") )
+  [[ ${{#COMPREPLY[@]}} == 1 && ${{COMPREPLY[0]}} == *= ]] && compopt -o nospace 2>/dev/null
+  return 0
+}}
+complete -F _siku siku
+"""
+
+
+def zsh(found: Words) -> str:
+    """For zsh, by compadd; `=` does not split words there."""
+    flags, values, settings = _cases(found)
+    keys_ = _quoted([f"{key}=" for key in found.settings])
+    return f"""#compdef siku
+# zsh completion for siku; use: eval "$(siku completion zsh)"
+_siku() {{
+  local current=${{words[CURRENT]}} previous=${{words[CURRENT-1]}} verb=${{words[2]}} key=
+  local choices=
+  if (( CURRENT == 2 )); then
+    choices={_quoted(list(found.verbs))}; compadd -- ${{=choices}}; return
+  fi
+  if [[ $current == *=* ]]; then
+    key=${{current%%=*}}
+    case $key in
+{settings}
+    esac
+    compadd -P "$key=" -- ${{=choices}}; return
+  fi
+  case $previous in
+{values}
+    --to) _files -/; return ;;
+  esac
+  if [[ -n $choices ]]; then compadd -- ${{=choices}}; return; fi
+  if [[ $current == -* ]]; then
+    case $verb in
+{flags}
+    esac
+    compadd -- ${{=choices}}; return
+  fi
+  case $verb in
+{_positional(found)}
+  esac
+  if [[ -n $choices ]]; then compadd -- ${{=choices}}; return; fi
+  choices={keys_}
+  compadd -S '' -- ${{=choices}}
+}}
+compdef _siku siku
+"""
+
+
+def fish(found: Words) -> str:
+    """For fish 3."""
+    lines = ["# fish completion for siku; use: siku completion fish | source", "complete -c siku -f"]
+    for verb, line in found.verbs.items():
+        lines.append(f"complete -c siku -n __fish_use_subcommand -a {verb} -d {_fish(line)}")
+    for verb, names in found.flags.items():
+        on = f"-n '__fish_seen_subcommand_from {verb}'"
+        for name in names:
+            chosen = found.values.get(name)
+            takes = f" -x -a {_fish(' '.join(chosen))}" if chosen else " -r -F" if name == "--to" else ""
+            lines.append(f"complete -c siku {on} -l {name.removeprefix('--')}{takes}")
+        if verb in found.values:
+            lines.append(f"complete -c siku {on} -a {_fish(' '.join(found.values[verb]))}")
+    configured = [verb for verb in found.verbs if verb in OVERRIDES and verb not in found.values]
+    on = f"-n '__fish_seen_subcommand_from {' '.join(configured)}'"
+    for key, names in found.settings.items():
+        given = " ".join(f"{key}={name}" for name in names) if names else f"{key}="
+        lines.append(f"complete -c siku {on} -a {_fish(given)}")
+    return "\n".join(lines) + "\n"
+
+
+def _fish(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

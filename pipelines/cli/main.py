@@ -1,0 +1,107 @@
+"""The command line. Only configuration is `key=value`; a verb's own arguments are flags."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+Verb = Callable[[argparse.Namespace, list[str]], int]
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Every verb with its flags."""
+    parser = argparse.ArgumentParser(
+        prog="siku", description="From a crawled web site to validation loss, in one configuration.", allow_abbrev=False
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    overrides = argparse.ArgumentParser(add_help=False)
+    overrides.add_argument("overrides", nargs="*", metavar="key=value", help="configuration; `siku config` lists it")
+    run = verbs.add_parser(
+        "run", parents=[overrides], help="make whatever is missing, up to bits per byte and a report"
+    )
+    run.add_argument("-m", "--multirun", action="store_true", help="a.b=1,2 makes cells of an ablation, in one table")
+    verbs.add_parser("plan", parents=[overrides], help="what is reused, what is new and why, what it will cost")
+    config = verbs.add_parser("config", help="every key: type, default, value, who set it, WHAT or WHERE, its doc line")
+    config.add_argument("path", nargs="?", default="", help="only keys below this dotted path")
+    config.add_argument("--search", default="", help="only keys whose name or doc line holds this word")
+    config.add_argument("--set", nargs="*", default=[], metavar="key=value", dest="overrides", help="as for run")
+    explain = verbs.add_parser(
+        "explain", parents=[overrides], help="why a document was kept or dropped, what a step saw"
+    )
+    which = explain.add_mutually_exclusive_group(required=True)
+    which.add_argument("--doc", help="a URL, `source:record`, or the hex id of a document")
+    which.add_argument("--step", type=int, help="documents in that training step")
+    which.add_argument("--rule", help="samples of what that rule drops")
+    for verb in (explain,):
+        verb.add_argument("--run", default="", help="a run of `siku ls`; the latest by default")
+        verb.add_argument("--raw", action="store_true", help="show text that masks hide")
+    export = verbs.add_parser("export", parents=[overrides], help="documents, verdicts or tokens in another format")
+    export.add_argument("--what", required=True, choices=["documents", "verdicts", "tokens"])
+    export.add_argument("--format", required=True, choices=["parquet", "jsonl"])
+    export.add_argument("--to", required=True, help="folder to write; it must not hold an export yet")
+    export.add_argument("--run", default="", help="a run of `siku ls`; the latest by default")
+    export.add_argument("--raw", action="store_true", help="export text that masks hide")
+    verbs.add_parser("ls", parents=[overrides], help="runs and what they keep in the store")
+    gc = verbs.add_parser("gc", parents=[overrides], help="show what no run reaches; --yes removes it")
+    gc.add_argument("--yes", action="store_true")
+    completion = verbs.add_parser("completion", help="a completion script for the shell")
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"])
+    return parser
+
+
+def _verbs() -> dict[str, Verb]:
+    from pipelines.cli import commands
+
+    return {
+        "run": commands.run,
+        "plan": commands.plan,
+        "config": commands.config,
+        "explain": commands.explain,
+        "export": commands.export,
+        "ls": commands.ls,
+        "gc": commands.gc,
+        "completion": commands.completion,
+    }
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options and overrides, in whatever order: argparse alone takes overrides in one place only."""
+    parser = command_line()
+    options, rest = parser.parse_known_args(arguments)
+    strangers = [each for each in rest if each.startswith("-") or "=" not in each]
+    if strangers or (rest and not hasattr(options, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(strangers or rest)}")
+    if rest:
+        options.overrides = [*options.overrides, *rest]
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `siku`; the exit status."""
+    from pipelines.cli.strangers import refuse_strangers
+
+    refuse_strangers()
+    from pipelines.cli.commands import report_failure
+
+    options = parse(arguments)
+    try:
+        return _verbs()[options.verb](options, list(getattr(options, "overrides", []) or []))
+    except KeyboardInterrupt:
+        command = shlex.join(["siku", *(sys.argv[1:] if arguments is None else arguments)])
+        print(f"stopped; finished items are kept. To go on: {command}", file=sys.stderr)  # noqa: T201
+        return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE
+    except Exception as error:  # noqa: BLE001 - the rim: one traceback, or one sentence for a user's mistake
+        return report_failure(error)
+
+
+def _exit() -> NoReturn:
+    raise SystemExit(main())
+
+
+if __name__ == "__main__":
+    _exit()

@@ -1,0 +1,221 @@
+"""`siku config`, `siku ls` and `siku gc`: what can be set, which runs there are, what none of them needs."""
+
+import difflib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from pipelines.cli.settings import Key, Layer, alternatives, file_layer, keys, override_layer, setter
+from pipelines.engine.identity import DIGEST_LENGTH
+from pipelines.engine.lease import Lease, try_acquire
+from pipelines.engine.store import StoreError
+from pipelines.past.history import History, open_run, run_names
+
+Out = Callable[[str], None]
+_KEPT = frozenset({"runs", "sweeps", "checksums"})
+
+
+def show_config(path: str, search: str, overrides: Sequence[str], out: Out) -> int:
+    """Print the keys below `path` whose name or doc line holds `search`; 1 if there are none."""
+    from conf.load import groups, load
+    from conf.schema import WHAT, Config
+
+    config, layers = load(overrides), config_layers(overrides)
+    found = list(keys(config))
+    if path or search:
+        there = {key.path for key in found}
+        found += [key for key in dict.fromkeys(alternatives(Config)) if key.path not in there]
+    wanted = [key for key in found if _below(key.path, path) and _holds(key, search)]
+    chosen = {group: names for group, names in groups().items() if _group_wanted(group, names, path, search)}
+    for group, names in chosen.items():
+        out(f"{group}=  choose one: {', '.join(names)}  (conf/{group}/)")
+    if chosen and wanted:
+        out("")
+    for key in wanted:
+        for line in key_lines(key, layers, "WHAT" if key.path.partition(".")[0] in WHAT else "WHERE"):
+            out(line)
+    if not wanted and not chosen:
+        near = difflib.get_close_matches(path or search, [key.path for key in found], 3, 0.4)
+        out(f"no key matches {path or search!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+        return 1
+    return 0
+
+
+def _below(key: str, path: str) -> bool:
+    return not path or key == path or key.startswith(f"{path}.")
+
+
+def _holds(key: Key, search: str) -> bool:
+    word = search.casefold()
+    return not word or word in key.path.casefold() or word in key.doc.casefold() or word in key.when.casefold()
+
+
+def _group_wanted(group: str, names: Sequence[str], path: str, search: str) -> bool:
+    if path:
+        return group == path
+    return not search or any(search.casefold() in name.casefold() for name in (group, *names))
+
+
+def key_lines(key: Key, layers: Sequence[Layer], side: str) -> Iterator[str]:
+    """A key as the two or three lines that `siku config` prints."""
+    if key.when:
+        yield f"{key.path}  (with {key.when})"
+    else:
+        yield f"{key.path} = {key.value}" if key.value else key.path
+    facts = [key.type, side]
+    if key.choices and not key.type.startswith("one of"):
+        facts.append(f"choices {', '.join(key.choices)}")
+    elif key.choices and len(key.choices) > key.type.count(",") + 1:
+        facts[0] = f"one of {', '.join(key.choices)}"
+    by = "" if key.when or not key.value else setter(layers, key.path)
+    if key.default:
+        facts.append(key.default if key.default == "required" else f"default {key.default}")
+    if by:
+        facts.append("set by no one" if by == "default" else f"set by {by}")
+    yield f"    {'; '.join(facts)}"
+    if key.doc:
+        yield f"    {key.doc}"
+
+
+def config_layers(overrides: Sequence[str]) -> list[Layer]:
+    """Files and overrides that make up a configuration, weakest first."""
+    from hydra import compose, initialize_config_dir
+
+    from conf.load import FOLDER, groups, rewrite
+
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
+        composed = compose("config", overrides=[rewrite(o) for o in overrides], return_hydra_config=True)
+    choices = {str(group): str(name) for group, name in composed.hydra.runtime.choices.items() if group in groups()}
+    layers = []
+    for group, name in choices.items():
+        picked = [o for o in overrides if o.partition("=")[0] == group]
+        note = f" (command line, {picked[-1]})" if picked else ""
+        layers.append(file_layer(FOLDER / group / f"{name}.yaml", group, note))
+    layers.append(file_layer(FOLDER / "config.yaml", ""))
+    return [*layers, *(override_layer(o) for o in overrides if o.partition("=")[0] not in groups())]
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder; files that vanish meanwhile count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() and not path.is_symlink() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def own_folders(history: History) -> set[Path]:
+    """Folders of the store that a run needs."""
+    return {stage.directory for stage in history.stages.values() if stage.kind != "files"}
+
+
+def list_runs(root: Path, out: Out) -> int:
+    """Print the finished runs, newest first: date, steps, stages, bytes in the store, bits per byte."""
+    names = run_names(root)
+    if not names:
+        out(f"{root} holds no finished run: `siku run` makes one")
+        return 0
+    sizes: dict[Path, int] = {}
+    width = max(len(name) for name in names)
+    for name in names:
+        history = open_run(root, name)
+        folders = own_folders(history)
+        for folder in folders - sizes.keys():
+            sizes[folder] = folder_bytes(folder)
+        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(history.record["finished"]))
+        held = sum(sizes[folder] for folder in folders)
+        out(
+            f"{name:<{width}}  {date}  {history.record['steps']:>7} steps  {len(history.stages):>3} stages  "
+            f"{held / 1e6:>9.1f} MB  {bits(history)}"
+        )
+    out(f"{len(names)} runs; together {sum(sizes.values()) / 1e6:.1f} MB, shared stages once")
+    return 0
+
+
+def bits(history: History) -> str:
+    """Bits per byte by language as the run's summary tells them."""
+    path = history.folder / "summary.json"
+    if not path.exists():
+        return "no summary"
+    try:
+        scores = json.loads(path.read_text())["validation"]["bits_per_byte"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is not readable ({error!r}): remove {history.folder} and run again") from error
+    told = [f"{language} {found['model']:.4f}" for language, found in scores.items() if found["model"] is not None]
+    return f"bits/byte {', '.join(told)}" if told else "not evaluated"
+
+
+def stage_folders(root: Path) -> Iterator[Path]:
+    """Every stage's folder in a store, each crawl by itself."""
+    for kind in sorted(root.iterdir()) if root.exists() else []:
+        if not kind.is_dir() or kind.name in _KEPT:
+            continue
+        for folder in sorted(kind.iterdir()):
+            if folder.is_dir() and len(folder.name) == DIGEST_LENGTH and set(folder.name) <= set("0123456789abcdef"):
+                yield from sorted(folder.glob("crawl-*")) if kind.name == "crawl" else [folder]
+
+
+def collect_garbage(root: Path, out: Out, remove: bool = False) -> int:
+    """Show what no run reaches, and remove it if asked; 1 where a run in progress forbids that."""
+    reachable: set[Path] = set()
+    for name in run_names(root):
+        reachable |= own_folders(open_run(root, name))
+    folders = list(stage_folders(root))
+    busy = [(folder, owner) for folder in folders if (owner := _holder(folder, out))]
+    garbage = [folder for folder in folders if folder not in reachable and folder not in {f for f, _ in busy}]
+    total = 0
+    for folder in garbage:
+        size = folder_bytes(folder)
+        total += size
+        unfinished = "" if (folder / "manifest.json").exists() or folder.parent.name == "train" else "  unfinished"
+        out(f"{size / 1e6:>10.2f} MB  {folder.relative_to(root)}{unfinished}")
+    for folder, owner in busy:
+        out(f"    in use     {folder.relative_to(root)}, by {owner}")
+    word = "reach" if len(run_names(root)) != 1 else "reaches"
+    out(f"{total / 1e6:.2f} MB in {len(garbage)} of {len(folders)} stage folders that no run {word}")
+    if not remove:
+        out("nothing removed: `siku gc --yes` removes them" if garbage else "nothing to remove")
+        return 0
+    if busy:  # what it has finished so far is reached by no run.json yet
+        out("nothing removed: a run is in progress; wait for its end")
+        return 1
+    for folder in garbage:
+        _remove(folder, out)
+    out(f"removed {total / 1e6:.2f} MB" if garbage else "nothing to remove")
+    return 0
+
+
+def _holder(folder: Path, out: Out) -> str:
+    """The living owner of a folder's lease, if it has one."""
+    if not (folder / "lease.json").exists():
+        return ""
+    held = try_acquire(folder, out)
+    if isinstance(held, Lease):
+        held.release()
+        return ""
+    return str(held)
+
+
+def _remove(folder: Path, out: Out) -> None:
+    """Empty a folder under its lease; a process that wants it meanwhile finds it empty and makes it anew."""
+    held = try_acquire(folder, out)
+    if not isinstance(held, Lease):
+        out(f"kept {folder}: {held} has just begun to make it")
+        return
+    manifest = folder / "manifest.json"
+    manifest.unlink(missing_ok=True)  # first: without it the folder is no result, whatever a kill leaves
+    for path in folder.iterdir():
+        if path.name in ("lease.json", "lease.lock"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    held.release()
+    (folder / "lease.lock").unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()

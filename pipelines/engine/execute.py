@@ -1,0 +1,134 @@
+"""Make what is missing: take the lease, run the phases, seal."""
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.verdict import ReconciliationError, Tally
+from pipelines.engine.identity import Json
+from pipelines.engine.lease import Lease, try_acquire
+from pipelines.engine.progress import Progress
+from pipelines.engine.runner import Workers, run_phase
+from pipelines.engine.stage import Context, Job, Program, Stage
+from pipelines.engine.store import Artifact, Commit, StoreError, full_disk_explained, seal, sweep
+
+Say = Callable[[str], None]
+POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of all results."""
+
+    root: Path
+
+    def directory(self, stage: Stage) -> Path:
+        """`<root>/<kind>/<digest>`."""
+        return self.root / stage.kind / stage.digest
+
+    def find(self, stage: Stage) -> Artifact | None:
+        """The finished result of a stage. Raises StoreError if its manifest does not match its files."""
+        return load(stage.kind, stage.digest, self.directory(stage))
+
+
+def load(kind: str, digest: str, directory: Path) -> Artifact | None:
+    """A finished result in a folder, or None."""
+    if not (directory / "manifest.json").exists():
+        return None
+    found = Artifact.load(kind, digest, directory)
+    if (directory / "commits").exists():  # killed between the manifest and its sweep
+        sweep(directory, {entry.file for entry in found.files.values()})
+    return found
+
+
+@contextmanager
+def owned(directory: Path, done: Callable[[], bool], say: Say) -> Iterator[bool]:
+    """Hold the lease of a folder; yields False without it if someone else finishes the work first."""
+    directory.mkdir(parents=True, exist_ok=True)
+    told = False
+    while True:
+        if done():
+            yield False
+            return
+        held = try_acquire(directory, say)
+        if isinstance(held, Lease):
+            break
+        if not told:
+            say(f"waiting for {directory.parent.name}/{directory.name}, which {held} is making")
+            told = True
+        time.sleep(POLL_S)
+    try:
+        yield not done()
+    finally:
+        held.release()
+
+
+def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers, say: Say) -> set[str]:
+    """Make the stages of one job, all of one kind; several only where one pass makes them (measures).
+
+    Returns the digests of those made here; another owner made the rest meanwhile.
+    """
+    started = time.time()
+    with ExitStack() as leases:
+        mine: list[tuple[Stage, Context]] = []
+        for stage, context in sorted(zip(stages, contexts, strict=True), key=lambda pair: pair[0].digest):
+            done = (context.directory / "manifest.json").exists
+            if leases.enter_context(owned(context.directory, done, say)):
+                mine.append((stage, context))
+        if not mine:
+            return set()
+        job = tuple(context for _, context in mine)
+        for phase in program.phases(job):
+            if program.beam:
+                with Progress(f"{job[0].name} {phase.name}", job, phase):
+                    run_phase(job, phase, workers)
+            else:  # the trainer tells its own progress
+                for item in phase.items:
+                    with full_disk_explained(job[0].directory / item.name):
+                        phase.function(job, item)
+        for stage, context in mine:
+            _seal(program, stage, context, started, len(mine))
+        return {stage.digest for stage, _ in mine}
+
+
+def _seal(program: Program, stage: Stage, context: Context, started: float, sharing: int) -> None:
+    sealed, expected = program.seal(context), program.due(context)
+    if expected is not None and sealed.tally.came != expected:
+        raise ReconciliationError(
+            f"{context.name}: {sealed.tally.came.documents} documents came in, but the stage before kept "
+            f"{expected.documents} (id sums {sealed.tally.came.id_sum:032x}, {expected.id_sum:032x})"
+        )
+    outputs: dict[str, Commit] = {}
+    for phase in program.phases((context,)):
+        done = context.commits(phase.name)
+        if wrong := {item.name for item in phase.items} ^ done.keys():
+            raise StoreError(
+                f"{context.directory}: phase {phase.name} has {len(phase.items)} items and {len(done)} commits; "
+                f"{sorted(wrong)[:4]} are not in both. Remove the folder and run again"
+            )
+        found = {f"{phase.name}/{name}": commit for name, commit in done.items()}
+        outputs |= {} if phase.scratch else found
+    record: dict[str, Json] = {
+        "host": socket.gethostname(),
+        "started": started,
+        # Stages made in one pass share its time.
+        "seconds": (time.time() - started) / sharing,
+        "bytes_read": sum(input_bytes(context).values()) or sealed.tally.bytes_in,
+        "python": sys.version.split()[0],
+    }
+    seal(context.directory, stage.identity, outputs, sealed.figures, sealed.tally, record)
+
+
+def input_bytes(context: Context) -> dict[str, int]:
+    """Bytes on disk of each input: what the stage's rate is reckoned by."""
+    return {role: sum(entry.bytes for entry in artifact.files.values()) for role, artifact in context.inputs.items()}
+
+
+def external(kind: str, digest: str, directory: Path, figures: Mapping[str, Any]) -> Artifact:
+    """Input that Siku did not make, such as the user's own files, as an artefact without files."""
+    return Artifact(kind, digest, directory, {}, Tally(), dict(figures), digest)

@@ -1,0 +1,215 @@
+"""What a configuration needs: which stages are there, which are new, and which field makes them new."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.engine.checksum import Checksums
+from pipelines.engine.execute import Store, external, load
+from pipelines.engine.identity import Json, differences
+from pipelines.engine.stage import Stage
+from pipelines.engine.store import Artifact
+from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, source_of, with_training
+from pipelines.stages.train import TrainWhat, checkpoint
+
+if TYPE_CHECKING:
+    from conf.schema import Config
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where documents come from: a stage known by content, and the artefact that holds it."""
+
+    stage: Stage
+    artifact: Artifact
+
+
+@dataclass
+class Plan:
+    """A graph against a store. `graph` is None while a crawl has to run before anything after it is known."""
+
+    config: "Config"
+    store: Store
+    checksums: Checksums
+    crawl: Stage | None
+    source: Source | None
+    graph: Graph | None
+
+    def found(self, stage: Stage) -> Artifact | None:
+        """The finished result of a stage, if the store holds it."""
+        if self.source and stage is self.source.stage:
+            return self.source.artifact
+        if stage.kind == "train":
+            directory, step = self.store.directory(stage), self.config.run.steps
+            done = step == 0 or checkpoint(directory, step) is not None
+            return external("train", stage.digest, directory, {"step": step}) if done else None
+        return self.store.find(stage)
+
+    def stages(self) -> list[Stage]:
+        """The graph's stages up to `run.until`, in order."""
+        if self.graph is None:
+            return [self.crawl] if self.crawl else []
+        needed = _needed(self.graph, self.config.run.until)
+        return [stage for stage in self.graph.stages.values() if stage.name in needed]
+
+
+def _needed(graph: Graph, until: str) -> set[str]:
+    """Names of the stages that results are wanted of, with all they need; unread measures are not made."""
+    wanted = [until] if until else [n for n, s in graph.stages.items() if s.kind == "evaluate"]
+    if until and until not in graph.stages:
+        members = [name for name in graph.stages if name.startswith(f"{until}.")]
+        if not members:
+            raise RecipeError(f"run.until={until!r}: no such stage; there are {sorted(graph.stages)}")
+        wanted = members
+    out: set[str] = set()
+    stack = [graph.stages[name] for name in wanted]
+    while stack:
+        stage = stack.pop()
+        if stage.name not in out:
+            out.add(stage.name)
+            stack += stage.inputs.values()
+    return out
+
+
+def crawl_generations(directory: Path) -> list[Path]:
+    """Crawls of one configuration, oldest first: a crawl is not repeatable, so each is kept by itself."""
+    return sorted(directory.glob("crawl-*"))
+
+
+def make_plan(config: "Config") -> Plan:
+    """Encode every stage and look each up. Reads no data: content hashes of files are cached."""
+    root = Path(config.site.store)
+    store, checksums = Store(root), Checksums(root / "checksums")
+    name, spec = source_of(config.recipe)
+    if spec.kind != "crawl":
+        made = Stage(name, "files", 1, spec, {}, (), checksums)
+        artifact = external("files", made.digest, Path(spec.path.resolve()), {"bytes": checksums.size(spec.path)})
+        return Plan(config, store, checksums, None, Source(made, artifact), _graph(config, checksums, made))
+    crawl = Stage(name, "crawl", program("crawl").version, spec, {}, program("crawl").libraries, checksums)
+    finished = latest_snapshot(store, crawl) if config.run.snapshot == "latest" else None
+    if finished is None:
+        return Plan(config, store, checksums, crawl, None, None)
+    source = snapshot_source(name, finished, checksums)
+    return Plan(config, store, checksums, crawl, source, _graph(config, checksums, source.stage))
+
+
+def latest_snapshot(store: Store, crawl: Stage) -> Artifact | None:
+    """The newest finished crawl of this configuration."""
+    for directory in reversed(crawl_generations(store.directory(crawl))):
+        found = load("crawl", crawl.digest, directory)
+        if found is not None:
+            return found
+    return None
+
+
+def snapshot_source(name: str, finished: Artifact, checksums: Checksums) -> Source:
+    """Downstream identity starts at the content of the snapshot, not at the crawl that made it."""
+    what = SnapshotWhat(digest=finished.figures["snapshot_digest"])
+    return Source(Stage(name, "snapshot", 1, what, {}, (), checksums), finished)
+
+
+def with_snapshot(plan: Plan, finished: Artifact) -> Plan:
+    """The same plan once its crawl is done."""
+    name, _ = source_of(plan.config.recipe)
+    source = snapshot_source(name, finished, plan.checksums)
+    graph = _graph(plan.config, plan.checksums, source.stage)
+    return Plan(plan.config, plan.store, plan.checksums, plan.crawl, source, graph)
+
+
+def _graph(config: "Config", checksums: Checksums, source: Stage) -> Graph:
+    graph = Builder(config.recipe, checksums, source).build()
+    what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
+    return with_training(graph, what, config.evaluation, config.run.steps, checksums)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A stage of an earlier run, as its run.json tells it."""
+
+    run: str
+    identities: Mapping[str, Json]
+
+
+def earlier_runs(root: Path) -> list[Known]:
+    """Finished runs, newest first."""
+    found = sorted((root / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    out = []
+    for path in found:
+        body = json.loads(path.read_text())
+        out.append(Known(path.parent.name, {stage["name"]: stage["identity"] for stage in body["stages"]}))
+    return out
+
+
+def why_new(stage: Stage, earlier: list[Known]) -> str:
+    """Which field differs from the nearest earlier run; inputs are named by stage, not by digest."""
+    best: list[tuple[str, Json, Json]] | None = None
+    for known in earlier:
+        if stage.name in known.identities:
+            changed = differences(known.identities[stage.name], dict(stage.identity))
+            if not changed and stage.kind == "train":
+                return "more steps of a trajectory that is there"
+            if not changed:
+                return f"its result is gone from the store (run {known.run} had it)"
+            if best is None or len(changed) < len(best):
+                best = changed
+    if best is None:
+        return "first time"
+    return "; ".join(_told(stage, path, old, new) for path, old, new in best[:4])
+
+
+def _told(stage: Stage, path: str, old: Json, new: Json) -> str:
+    role = path.removeprefix("inputs.")
+    if role != path:
+        return f"input {stage.inputs[role].name if role in stage.inputs else role} changed"
+    return f"{_setting(stage, path)}: {_short(old)} -> {_short(new)}"
+
+
+def _setting(stage: Stage, path: str) -> str:
+    """The configuration key behind a field of a stage's identity."""
+    field = path.removeprefix("what.")
+    if field == path:  # a version, or a library
+        return f"{stage.name} {path}"
+    if stage.kind in ("train", "evaluate"):
+        return "run.steps" if field == "step" else field
+    if stage.kind == "measure":
+        group, _, measure = stage.name.partition(".")
+        return f"recipe.{group}.measures.{measure}.{field.removeprefix('measure.')}"
+    return f"recipe.{stage.name}.{field}"
+
+
+def _short(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, dict) and "$file" in value:
+        return f"file {str(value['$file'])[:8]}"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# Bytes a stage writes for a byte of the edition (extract: of the source) it reads, on the sample site, rounded up.
+# Scatter files are gone when a stage is sealed, and no more than the stage reads.
+WRITTEN = {"extract": 0.2, "edit": 1.1, "measure": 0.3, "split": 0.1, "filter": 0.01, "dedupe": 0.01,
+           "decontaminate": 0.01, "tokenizer": 0.1, "tokenize": 1.2}  # fmt: skip
+
+
+def to_be_written(plan: Plan) -> int:
+    """Bytes that the plan's new corpus stages will about write."""
+    sizes: dict[str, float] = {}
+    total = 0.0
+    for stage in plan.stages():
+        found = plan.found(stage)
+        if found is not None:
+            sizes[stage.name] = sum(entry.bytes for entry in found.files.values()) or found.figures.get("bytes", 0)
+            continue
+        read = stage.inputs.get("edition") or stage.inputs.get("source")
+        sizes[stage.name] = WRITTEN.get(stage.kind, 0.0) * (sizes.get(read.name, 0.0) if read else 0.0)
+        total += sizes[stage.name]
+    return round(total)
+
+
+def free_bytes(root: Path) -> int:
+    """Free space where the store lies."""
+    while not root.exists():
+        root = root.parent
+    return shutil.disk_usage(root).free

@@ -1,0 +1,265 @@
+"""One configuration becomes the graph of stages. Each stage sees, through its input, what came before it."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from corpus.measures import Signature
+from pipelines.engine.identity import FileHash
+from pipelines.engine.stage import Program, Stage
+from pipelines.stages.decontaminate import DecontaminateStage
+from pipelines.stages.dedupe import DedupeStage
+from pipelines.stages.edit import EditStage
+from pipelines.stages.extract import ExtractStage
+from pipelines.stages.filter import FilterStage, reads
+from pipelines.stages.measure import MeasureStage, OneMeasure
+from pipelines.stages.split import SplitStage
+from pipelines.stages.tokenize import TokenizeStage
+from pipelines.stages.tokenizer import TokenizerStage
+from pipelines.stages.train import EvaluateWhat, TrainWhat, UntrainedWhat
+from pretrain.config import Evaluation
+
+StageSpec = (
+    EditStage
+    | MeasureStage
+    | SplitStage
+    | FilterStage
+    | DedupeStage
+    | DecontaminateStage
+    | TokenizerStage
+    | TokenizeStage
+)
+
+MODULES = {"train": ("pipelines.stages.train", "TRAIN"), "evaluate": ("pipelines.stages.train", "EVALUATE")}
+
+
+class RecipeError(ValueError):
+    """A recipe whose stages do not fit together: names the stage, what it needs and the way out."""
+
+
+def program(kind: str) -> Program:
+    """How a kind of stage is made."""
+    module, name = MODULES.get(kind, (f"pipelines.stages.{kind}", "PROGRAM"))
+    found: Program = getattr(importlib.import_module(module), name)
+    return found
+
+
+@dataclass(frozen=True)
+class SnapshotWhat:
+    """A sealed crawl, known by its content."""
+
+    version: ClassVar[int] = 1
+    digest: str
+
+
+@dataclass(frozen=True)
+class View:
+    """What a stage sees through its input: the edition, its measures, the split, the verdicts so far."""
+
+    edition: Stage | None = None
+    measures: Mapping[str, Stage] = field(default_factory=dict)
+    split: Stage | None = None
+    verdicts: tuple[Stage, ...] = ()
+    tokenizer: Stage | None = None
+
+    def roles(self) -> dict[str, Stage]:
+        """Edition, split and verdicts as inputs by role."""
+        out: dict[str, Stage] = {}
+        if self.edition is not None:
+            out["edition"] = self.edition
+        if self.split is not None:
+            out["split"] = self.split
+        for index, stage in enumerate(self.verdicts):
+            out[f"verdict.{index:02d}"] = stage
+        return out
+
+
+@dataclass
+class Graph:
+    """Stages in an order in which each follows its inputs; `views` by the recipe's names."""
+
+    stages: dict[str, Stage] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
+
+    def add(self, stage: Stage) -> Stage:
+        """Put a stage after its inputs."""
+        self.stages[stage.name] = stage
+        return stage
+
+
+class Builder:
+    """Builds the corpus part of a graph from a recipe."""
+
+    def __init__(self, recipe: Mapping[str, Any], file_hash: FileHash, source: Stage) -> None:
+        self._recipe, self._file_hash, self._source = recipe, file_hash, source
+        self.graph = Graph()
+        self._builders: dict[type, Callable[[str, Any], View]] = {
+            ExtractStage: self._extract,
+            EditStage: self._edit,
+            MeasureStage: self._measure,
+            SplitStage: self._split,
+            FilterStage: self._filter,
+            DedupeStage: self._dedupe,
+            DecontaminateStage: self._decontaminate,
+            TokenizerStage: self._tokenizer,
+            TokenizeStage: self._tokenize,
+        }
+
+    def build(self) -> Graph:
+        """Every stage of the recipe, inputs first. Raises RecipeError."""
+        for name in self._recipe:
+            self._view(name, ())
+        return self.graph
+
+    def _view(self, name: str, below: tuple[str, ...]) -> View:
+        if name in below:
+            raise RecipeError(f"recipe.{name} is its own input, by way of {' -> '.join((*below, name))}")
+        if name not in self.graph.views:
+            if name not in self._recipe:
+                raise RecipeError(
+                    f"recipe.{below[-1]}.input={name!r}: the recipe has no such stage; it has {sorted(self._recipe)}"
+                )
+            spec = self._recipe[name]
+            build = self._builders.get(type(spec))
+            if build is None:  # a source
+                self.graph.add(self._source)
+                self.graph.views[name] = View()
+            else:
+                self._view(spec.input, (*below, name))
+                if isinstance(spec, TokenizeStage):
+                    self._view(spec.tokenizer, (*below, name))
+                self.graph.views[name] = build(name, spec)
+        return self.graph.views[name]
+
+    def _stage(self, name: str, kind: str, what: object, inputs: Mapping[str, Stage], *more: str) -> Stage:
+        made = program(kind)
+        libraries = tuple(sorted({*made.libraries, *more}))
+        return self.graph.add(Stage(name, kind, made.version, what, dict(inputs), libraries, self._file_hash))
+
+    def _measured(self, name: str, view: View, wanted: list[str]) -> dict[str, Stage]:
+        missing = [measure for measure in wanted if measure not in view.measures]
+        if missing:
+            raise RecipeError(
+                f"recipe.{name} reads the measures {missing}, which no measure stage before it makes; "
+                f"there are {sorted(view.measures)}: add them to a measure stage of the same edition"
+            )
+        return {f"measure.{measure}": view.measures[measure] for measure in wanted}
+
+    def _needs(self, name: str, spec: "StageSpec", *, split: bool) -> View:
+        view = self.graph.views[spec.input]
+        if view.edition is None:
+            raise RecipeError(f"recipe.{name}.input={spec.input!r} leads to no edition: put an extract stage before it")
+        if split and view.split is None:
+            raise RecipeError(f"recipe.{name}.input={spec.input!r} leads to no split: put a split stage before it")
+        return view
+
+    def _extract(self, name: str, spec: ExtractStage) -> View:
+        return View(edition=self._stage(name, "extract", spec, {"source": self._source}, *spec.libraries()))
+
+    def _edit(self, name: str, spec: EditStage) -> View:
+        view = self._needs(name, spec, split=False)
+        # Rows stay where they are, so split and verdicts still fit; measures are of the text and do not.
+        return replace(view, edition=self._stage(name, "edit", spec, {"edition": _there(view.edition)}), measures={})
+
+    def _measure(self, name: str, spec: MeasureStage) -> View:
+        view = self._needs(name, spec, split=False)
+        made = dict(view.measures)
+        for key, measure in sorted(spec.measures.items()):
+            libraries = getattr(measure, "libraries", ())
+            one = OneMeasure(measure=measure)
+            made[key] = self._stage(f"{name}.{key}", "measure", one, {"edition": _there(view.edition)}, *libraries)
+        return replace(view, measures=made)
+
+    def _split(self, name: str, spec: SplitStage) -> View:
+        view = self._needs(name, spec, split=False)
+        if view.split:
+            raise RecipeError(f"recipe.{name} splits what recipe.{view.split.name} has split: a recipe has one split")
+        wanted = sorted({spec.signature, spec.exact, *reads(spec.rules)})
+        inputs = {**view.roles(), **self._measured(name, view, wanted)}
+        _check_bands(name, spec, view)
+        return replace(view, split=self._stage(name, "split", spec, inputs), verdicts=())
+
+    def _filter(self, name: str, spec: FilterStage) -> View:
+        view = self._needs(name, spec, split=True)
+        inputs = {**view.roles(), **self._measured(name, view, reads(spec.rules))}
+        return replace(view, verdicts=(*view.verdicts, self._stage(name, "filter", spec, inputs)))
+
+    def _dedupe(self, name: str, spec: DedupeStage) -> View:
+        view = self._needs(name, spec, split=True)
+        inputs = {**view.roles(), **self._measured(name, view, [spec.signature])}
+        _check_bands(name, spec, view)
+        return replace(view, verdicts=(*view.verdicts, self._stage(name, "dedupe", spec, inputs)))
+
+    def _decontaminate(self, name: str, spec: DecontaminateStage) -> View:
+        view = self._needs(name, spec, split=True)
+        return replace(view, verdicts=(*view.verdicts, self._stage(name, "decontaminate", spec, view.roles())))
+
+    def _tokenizer(self, name: str, spec: TokenizerStage) -> View:
+        view = self._needs(name, spec, split=True)
+        inputs = {**view.roles(), **self._measured(name, view, ["language"])}
+        return replace(view, tokenizer=self._stage(name, "tokenizer", spec, inputs))
+
+    def _tokenize(self, name: str, spec: TokenizeStage) -> View:
+        view = self._needs(name, spec, split=True)
+        tokenizer = self.graph.views[spec.tokenizer].tokenizer
+        if tokenizer is None:
+            raise RecipeError(f"recipe.{name}.tokenizer={spec.tokenizer!r} is no tokenizer stage")
+        inputs = {**view.roles(), **self._measured(name, view, ["language"]), "tokenizer": tokenizer}
+        self._stage(name, "tokenize", spec, inputs)
+        return view
+
+
+def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: int, file_hash: FileHash) -> Graph:
+    """Add the trajectory and its two evaluations: step 0, the untrained model, and the last step."""
+    tokens = _only_tokens(graph, "train")
+    held_out = _only_tokens(graph, "held_out")
+
+    def stage(name: str, kind: str, of: object, inputs: Mapping[str, Stage]) -> Stage:
+        made = program(kind)
+        return graph.add(Stage(name, kind, made.version, of, dict(inputs), made.libraries, file_hash))
+
+    train = stage("train", "train", what, {"tokens": tokens})
+    # Initial weights know nothing of the corpus: cells of a filter sweep share this one.
+    start = UntrainedWhat(what.model, what.train.seed, what.precision, evaluation)
+    untrained = stage("untrained", "evaluate", start, {"held_out": held_out})
+    inputs = {"train": train, "tokens": tokens, "held_out": held_out, "untrained": untrained}
+    stage("evaluate", "evaluate", EvaluateWhat(evaluation, steps), inputs)
+    return graph
+
+
+def _only_tokens(graph: Graph, side: str) -> Stage:
+    found = [s for s in graph.stages.values() if isinstance(s.what, TokenizeStage) and s.what.side == side]
+    if len(found) != 1:
+        names = [stage.name for stage in found]
+        raise RecipeError(f"the recipe has {len(found)} tokenize stages with side={side} ({names}): training needs one")
+    return found[0]
+
+
+def _check_bands(name: str, spec: SplitStage | DedupeStage, view: View) -> None:
+    """Refuse a measure that is no signature, and bands that it is too short for."""
+    measure = getattr(view.measures[spec.signature].what, "measure", None)
+    if not isinstance(measure, Signature):
+        raise RecipeError(f"recipe.{name}.signature={spec.signature!r} is no signature measure: name one")
+    if spec.bands * spec.rows > measure.permutations:
+        raise RecipeError(
+            f"recipe.{name}: bands={spec.bands} of rows={spec.rows} need {spec.bands * spec.rows} permutations, but "
+            f"{spec.signature} has {measure.permutations}: lower them, or raise the measure's permutations"
+        )
+
+
+def _there(stage: Stage | None) -> Stage:
+    if stage is None:
+        raise RecipeError("a stage without an edition")
+    return stage
+
+
+def source_of(recipe: Mapping[str, Any]) -> tuple[str, Any]:
+    """Name and configuration of the recipe's one source."""
+    sources = [(name, spec) for name, spec in recipe.items() if not hasattr(spec, "input")]
+    if len(sources) != 1:
+        raise RecipeError(f"the recipe has {len(sources)} sources ({[n for n, _ in sources]}): it needs one")
+    return sources[0]
+
+
+__all__ = ["Builder", "Graph", "RecipeError", "SnapshotWhat", "View", "program", "source_of", "with_training"]

@@ -1,0 +1,71 @@
+"""What stays of a run: `<store>/runs/<name>/run.json`, written last."""
+
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.engine.identity import Json
+from pipelines.engine.store import write_durably
+from pipelines.graph.run import Session
+
+Finish = Callable[[Session, Path, Mapping[str, Any], float], None]  # writes a run's report into its folder
+
+
+def run_name(session: Session, cell: int | None = None) -> str:
+    """The run's folder name: given (with the cell's number in a sweep), or by what its last stage is."""
+    last, name = session.done()[-1], session.config.run.name
+    if name:
+        return name if cell is None else f"{name}-{cell}"
+    return f"{last.stage.name}-{last.stage.digest[:12]}"
+
+
+def keep_record(
+    session: Session, command: Sequence[str], config: Json, seconds: float, finish: Finish, cell: int | None = None
+) -> tuple[Path, bool]:
+    """Write a run's folder unless it tells of just this already; the folder, and whether it did.
+
+    `finish` writes the report into it, from the record.
+    """
+    folder = session.plan.store.root / "runs" / run_name(session, cell)
+    record, path = run_record(session, command, config), folder / "run.json"
+    if path.exists() and all(outcome.reused for outcome in session.done()):
+        known = json.loads(path.read_text())
+        digests = [[(stage["name"], stage["digest"]) for stage in each["stages"]] for each in (known, record)]
+        if digests[0] == digests[1] and known["config"] == config:
+            os.utime(path)
+            return folder, False
+    folder.mkdir(parents=True, exist_ok=True)
+    finish(session, folder, record, seconds)
+    write_durably(path, json.dumps(record, indent=1, sort_keys=True))
+    return folder, True
+
+
+def run_record(session: Session, command: Sequence[str], config: Json) -> dict[str, Any]:
+    """What run.json holds: configuration, stages with identity and outcome, the exact command."""
+    stages = []
+    for outcome in session.done():
+        stages.append(
+            {
+                "name": outcome.stage.name,
+                "kind": outcome.stage.kind,
+                "digest": outcome.stage.digest,
+                "directory": str(outcome.artifact.directory),
+                "reused": outcome.reused,
+                "seconds": round(outcome.seconds, 3),
+                "identity": outcome.stage.identity,
+                "inputs": {role: source.name for role, source in outcome.stage.inputs.items()},
+            }
+        )
+    return {
+        "command": shlex.join(command),
+        "finished": time.time(),
+        "steps": session.config.run.steps,
+        "config": config,
+        "stages": stages,
+        "python": sys.version.split()[0],
+    }

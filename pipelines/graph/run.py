@@ -1,0 +1,218 @@
+"""Run a configuration: plan, make what is missing, keep a record under `<store>/runs/<name>/`."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.engine.execute import Say, load, make, owned
+from pipelines.engine.memory import PeakMemory
+from pipelines.engine.stage import Context, Stage
+from pipelines.engine.store import Artifact, full_disk_explained, write_durably
+from pipelines.graph import plan as planning
+from pipelines.graph.plan import Known, Plan
+from pipelines.graph.recipe import program, source_of
+from pipelines.stages.train import TrainWhat, TrainWhere, checkpoint, train
+
+if TYPE_CHECKING:
+    from conf.schema import Config
+    from pipelines.engine.runner import Workers
+
+
+@dataclass
+class Outcome:
+    """What a run did to one stage."""
+
+    stage: Stage
+    artifact: Artifact
+    reused: bool
+    seconds: float
+
+
+@dataclass
+class Session:
+    """One cell of a run in progress. Cells of a sweep share `outcomes`: what one makes, the others reuse."""
+
+    plan: Plan
+    say: Say
+    earlier: list[Known]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    peak_pss_mb: float = 0.0
+
+    @property
+    def config(self) -> "Config":
+        """The cell's configuration."""
+        return self.plan.config
+
+    def outcome(self, stage: Stage) -> Outcome:
+        """What became of a stage; a trajectory is asked for by its step as well."""
+        return self.outcomes[self._key(stage)]
+
+    def done(self) -> list[Outcome]:
+        """Outcomes of this cell's stages, in order."""
+        return [self.outcome(stage) for stage in self.plan.stages()]
+
+    def has(self, stage: Stage) -> bool:
+        """Whether this session or a cell beside it has dealt with a stage."""
+        return self._key(stage) in self.outcomes
+
+    def _key(self, stage: Stage) -> str:
+        return f"{stage.digest}@{self.config.run.steps}" if stage.kind == "train" else stage.digest
+
+    def workers(self) -> "Workers":
+        """How Beam may run."""
+        from pipelines.engine.runner import Workers
+
+        site = self.config.site
+        return Workers(site.workers, site.runner, tuple(site.runner_options))
+
+    def where(self, stage: Stage) -> dict[str, Any]:
+        """WHERE values that a stage's functions need."""
+        config = self.config
+        site = config.site
+        if stage.kind in ("crawl", "extract"):
+            hosts = {host.name: host for host in site.hosts.values()}
+            return {"source": source_of(config.recipe)[1], "hosts": hosts, "politeness": site.politeness}
+        if stage.kind in ("train", "evaluate"):
+            what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
+            steps = config.run.steps
+            where = TrainWhere(
+                what, config.layout, steps, site.threads, site.checkpoint_every, site.log_every, site.keep
+            )
+            return {"train": where}
+        return {}
+
+    def context(self, stage: Stage, directory: Path | None = None) -> Context:
+        """What a stage's functions are given; its inputs must be done."""
+        inputs = {role: self.outcome(source).artifact for role, source in stage.inputs.items()}
+        folder = directory or self.plan.store.directory(stage)
+        return Context(stage.name, stage.kind, stage.what, folder, inputs, self.where(stage))
+
+    def record(self, stage: Stage, artifact: Artifact, *, reused: bool, seconds: float = 0.0) -> None:
+        """Note what became of a stage."""
+        self.outcomes[self._key(stage)] = Outcome(stage, artifact, reused, seconds)
+        if stage.kind == "files":
+            return
+        what = "reused" if reused else f"new in {seconds:.1f} s"
+        self.say(f"{stage.name:<22} {stage.digest[:12]}  {what}")
+
+
+def run_plans(
+    configs: "Sequence[Config]", say: Say, check: Callable[[list[Session]], None] | None = None
+) -> list[Session]:
+    """Make whatever the configurations miss, as one graph: a stage that cells share is made once.
+
+    `check` sees the planned cells before any of them is begun, and may refuse them.
+    """
+    outcomes: dict[str, Outcome] = {}
+    sessions: list[Session] = []
+    crawled: dict[str, Artifact] = {}  # run.snapshot=new means one new crawl, not one a cell
+    with PeakMemory() as memory:
+        for config in configs:
+            plan = planning.make_plan(config)
+            session = Session(plan, say, planning.earlier_runs(plan.store.root), outcomes)
+            if plan.graph is None and plan.crawl is not None:
+                digest = plan.crawl.digest
+                crawled[digest] = crawled.get(digest) or _crawl(session, plan.crawl)
+                session.plan = planning.with_snapshot(plan, crawled[digest])
+            sessions.append(session)
+        if check is not None:
+            check(sessions)
+        for session in sessions:
+            for stage in session.plan.stages():
+                if not session.has(stage):
+                    _settle(session, stage, sessions)
+    for session in sessions:
+        session.peak_pss_mb = memory.peak_mb
+    return sessions
+
+
+def run_plan(config: "Config", say: Say) -> Session:
+    """Make whatever one configuration misses. Raises what a stage raised."""
+    return run_plans([config], say)[0]
+
+
+def _settle(session: Session, stage: Stage, cells: list[Session]) -> None:
+    """Reuse a stage, or make it."""
+    found = session.plan.found(stage)
+    if found is not None:
+        session.record(stage, found, reused=True)
+        return
+    group = [stage] if stage.kind != "measure" else _together(session, stage, cells)
+    for member in group:
+        session.say(f"{member.name:<22} {member.digest[:12]}  to do: {planning.why_new(member, session.earlier)}")
+    _make(session, group)
+
+
+def _together(session: Session, stage: Stage, cells: list[Session]) -> list[Stage]:
+    """All missing measures of the same edition, in any cell: one pass makes them."""
+    edition = stage.inputs["edition"].digest
+    same = {
+        other.digest: other
+        for cell in cells
+        for other in cell.plan.stages()
+        if other.kind == "measure" and other.inputs["edition"].digest == edition
+    }
+    return [other for other in same.values() if not session.has(other) and session.plan.found(other) is None]
+
+
+def _make(session: Session, group: list[Stage]) -> None:
+    started = time.monotonic()
+    if group[0].kind == "train":
+        mine = _train(session, group[0])
+    else:
+        contexts = tuple(session.context(stage) for stage in group)
+        mine = make(program(group[0].kind), group, contexts, session.workers(), session.say)
+    seconds = time.monotonic() - started
+    for stage in group:
+        found = session.plan.found(stage)
+        if found is None:
+            raise RuntimeError(f"{stage.name} ended without a result in {session.plan.store.directory(stage)}")
+        # Another process may have made it while this one waited.
+        session.record(stage, found, reused=stage.digest not in mine, seconds=seconds)
+
+
+def _train(session: Session, stage: Stage) -> set[str]:
+    """Take the trajectory to its step under its lease; its folder outlives the run, for it grows.
+
+    Returns its digest, or nothing where another process took it there.
+    """
+    context = session.context(stage)
+
+    def done() -> bool:
+        return checkpoint(context.directory, session.config.run.steps) is not None
+
+    with owned(context.directory, done, session.say) as mine:
+        if mine:
+            identity = context.directory / "identity.json"
+            if not identity.exists():
+                write_durably(identity, json.dumps(stage.identity, indent=1, sort_keys=True))
+            with full_disk_explained(context.directory / "train"):
+                train(context, stage.digest)
+    return {stage.digest} if mine else set()
+
+
+def _crawl(session: Session, stage: Stage) -> Artifact:
+    """Fetch a new snapshot, or go on with an unfinished one."""
+    parent = session.plan.store.directory(stage)
+    parent.mkdir(parents=True, exist_ok=True)
+    generations = planning.crawl_generations(parent)
+    unfinished = [path for path in generations if not (path / "manifest.json").exists()]
+    directory = unfinished[-1] if unfinished else parent / f"crawl-{len(generations) + 1:04d}"
+    session.say(f"{stage.name:<22} {stage.digest[:12]}  to do: {planning.why_new(stage, session.earlier)}")
+    started = time.monotonic()
+    context = session.context(stage, directory)
+    from pipelines.stages.crawl import served
+
+    with ExitStack() as servers:
+        context = served(context, servers)
+        mine = make(program("crawl"), [stage], (context,), session.workers(), session.say)
+    found = load("crawl", stage.digest, directory)
+    if found is None:
+        raise RuntimeError(f"{stage.name} ended without a result in {directory}")
+    what = f"new in {time.monotonic() - started:.1f} s" if mine else "reused"
+    session.say(f"{stage.name:<22} {stage.digest[:12]}  {what}")
+    return found

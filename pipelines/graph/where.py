@@ -1,0 +1,60 @@
+"""WHERE a run happens: the store, the workers, names of hosts. None of it is hashed."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from corpus.configuration import Doc, configuration
+from pipelines.stages.hosts import Host
+
+
+@configuration
+class Politeness:
+    """What the crawler owes to hosts."""
+
+    delay_s: Annotated[
+        float, Field(ge=0), Doc("seconds between two requests to one host; robots.txt may ask for more")
+    ] = 1.0
+    connections: Annotated[int, Field(ge=1, le=64), Doc("open connections to a host, where the delay is 0")] = 2
+    retry_wait_s: Annotated[float, Field(ge=0), Doc("seconds before the first retry, doubled for each one after")] = 1.0
+    segment_pages: Annotated[int, Field(ge=1), Doc("responses a WARC segment holds; a kill loses one at most")] = 200
+
+
+@configuration
+class Site:
+    """The machine or cluster file system a run uses."""
+
+    store: Annotated[str, Doc("root folder of results")] = ".siku"
+    workers: Annotated[int, Field(ge=1), Doc("processes a corpus stage may use; small inputs use one")] = 2
+    runner: Annotated[str, Doc("`local` (Beam's FnApiRunner), or another Beam runner by name")] = "local"
+    runner_options: Annotated[list[str], Doc("Beam's own options for that runner")] = Field(default_factory=list)
+    threads: Annotated[int, Field(ge=1), Doc("CPU threads of each trainer rank")] = 2
+    checkpoint_every: Annotated[int, Field(ge=1), Doc("training steps between checkpoints")] = 100
+    keep: Annotated[int, Field(ge=1), Doc("checkpoints kept besides those asked for")] = 2
+    log_every: Annotated[int, Field(ge=1), Doc("training steps between log lines")] = 10
+    hosts: Annotated[dict[str, Host], Doc("hosts that DNS does not know, under any name")] = Field(default_factory=dict)
+    politeness: Annotated[Politeness, Doc("what the crawler owes to hosts")] = Field(default_factory=Politeness)
+
+
+@configuration
+class Cluster:
+    """The job scheduler, where there is one."""
+
+    kind: Annotated[Literal["none"], Doc("none: this machine starts its own processes")] = "none"
+
+
+@configuration
+class Run:
+    """How far this run goes and what it is called. Not hashed: a training run grows."""
+
+    name: Annotated[
+        str,
+        Field(pattern=r"^([\w-][\w.-]*)?$"),
+        Doc("folder under <store>/runs; empty: named after the result's digest"),
+    ] = ""
+    steps: Annotated[int, Field(ge=0), Doc("training steps; more than are done runs the rest")] = 200
+    snapshot: Annotated[Literal["latest", "new"], Doc("`new` crawls again; otherwise the latest finished crawl")] = (
+        "latest"
+    )
+    until: Annotated[str, Doc("stop after this stage of the recipe; empty: go on to bits per byte")] = ""
+    repeat: Annotated[bool, Doc("allow a sweep over WHERE keys, which repeats the same result")] = False

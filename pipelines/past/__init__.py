@@ -1,0 +1,1 @@
+"""What reads finished runs: records, look-ups, samples, explanations, exports."""

@@ -1,0 +1,292 @@
+"""`siku explain`: why a document is there or not, what a training step read, what a rule drops."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.past.changes import shown
+from pipelines.past.history import History, Past
+from pipelines.past.lookup import Place, find, label, labels, matches, raw_ids, urls, wanted
+from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take
+from pipelines.past.trained import Training, training
+from pipelines.stages.verdicts import HELD_OUT, TRAIN
+
+Out = Callable[[str], None]
+SHOWN_CHANGES = 3  # of each edit and reason
+SHOWN_STEPS = 20
+NEAREST = 3  # samples of each rule and language
+
+
+def explain_document(history: History, key: str, out: Out, raw: bool = False) -> int:
+    """Say everything of a document: found by URL in any spelling, `source:record`, or the beginning of its hex id."""
+    found = find(history, key)
+    for place in found:
+        _document(history, place, out, raw)
+    dead = list(_dead_letters(history, key))
+    for stage, letter in dead:
+        out(printable(label(letter)))
+        out(f"  id        {letter['id'].hex()}")
+        out(f"  dropped   by {stage.name}: {letter['reason']} {printable(letter['detail'] or '')}".rstrip())
+    fetched = list(_outcomes(history, key)) if not found and not dead else []
+    for line in fetched:
+        out(line)
+    if not found and not dead and not fetched:
+        out(f"{printable(key)}: run {history.name} has never seen it: not as a URL in any spelling, a record or an id")
+        return 1
+    return 0
+
+
+def _document(history: History, place: Place, out: Out, raw: bool) -> None:
+    trunk = history.trunk
+    edition = history.artifact(trunk.editions[-1])
+    columns = ["url", "source", "record", "declared_language", "parent"]
+    (told,) = take(edition, f"documents-{place.shard:05d}", [place.row], columns)
+    out(printable(label(told)))
+    out(f"  id        {place.id.hex()} (home shard {place.shard}, row {place.row})")
+    declared = f", declared language {printable(told['declared_language'])}" if told["declared_language"] else ""
+    out(f"  source    {printable(told['source'])}, record {printable(told['record'] or '-')}{declared}")
+    if told["parent"]:
+        out(f"  parent    {told['parent'].hex()}")
+    for line in _fate(history, place):
+        out(line)
+    for line in _edits(history, place, raw):
+        out(line)
+    for line in _measures(history, place):
+        out(line)
+    for line in _tokens(history, place):
+        out(line)
+
+
+def _fate(history: History, place: Place) -> Iterator[str]:
+    """Kept, held out, or dropped, with every rule it fails."""
+    trunk = history.trunk
+    if trunk.split is None:
+        yield "  side      not split: the run stopped before it"
+        return
+    row = history.artifact(trunk.split).table(f"split-{place.shard:05d}").slice(place.row, 1).to_pylist()[0]
+    name = {TRAIN: "training", HELD_OUT: "held out"}.get(row["side"], "held out, but unfit for the yardstick")
+    head = printable(labels(history, [row["group"]]).get(row["group"], "")) if row["group"] != place.id else ""
+    yield f"  side      {name} (group {row['group'].hex()}{head and f' of {head}'})"
+    kept = True
+    for stage in (trunk.split, *trunk.verdicts):
+        table = history.artifact(stage).table(f"verdicts-{place.shard:05d}")
+        verdicts = table.filter(pc.equal(table["row"], pa.scalar(place.row, pa.uint32()))).to_pylist()
+        for verdict in verdicts:  # a row's verdicts stand in their rules' order
+            kept = False
+            word = "dropped  " if verdict["first"] else "also fails"
+            yield f"  {word} by {stage.name}: {_verdict(verdict)}{_keeper(history, verdict['keeper'])}"
+    if kept:
+        last = trunk.verdicts[-1].name if trunk.verdicts else trunk.split.name
+        yield f"  kept      by every stage up to {last}" if row["side"] == TRAIN else "  kept      for evaluation"
+
+
+def _verdict(verdict: dict[str, Any]) -> str:
+    return f"{verdict['rule']}, value {verdict['value']:.6g}, threshold {verdict['threshold']:.6g}"
+
+
+def _keeper(history: History, keeper: bytes | None) -> str:
+    if keeper is None:
+        return ""
+    return f", duplicate of {keeper.hex()} {printable(labels(history, [keeper]).get(keeper, ''))}".rstrip()
+
+
+def _edits(history: History, place: Place, raw: bool) -> Iterator[str]:
+    found, counts = shown(history, place, raw=raw, limit=SHOWN_CHANGES)
+    if not counts:
+        yield "  edits     none"
+    for (edit, reason), count in sorted(counts.items()):
+        yield f"  edits     {edit} {reason}: {count}"
+        for each in found:
+            change = each.change
+            if (change.edit, change.reason) == (edit, reason):
+                before = f" (was {each.before!r})" if each.before is not None else ""
+                text = f"…{each.left}[{each.now}]{each.right}…"
+                yield f"    bytes {change.start}:{change.stop}{before}: {text}"
+
+
+def _measures(history: History, place: Place) -> Iterator[str]:
+    for name, stage in sorted(history.trunk.measures.items()):
+        table = history.artifact(stage).table(f"columns-{place.shard:05d}").slice(place.row, 1)
+        values = []
+        for column, value in table.to_pylist()[0].items():
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            values.append(f"{column} {value.hex()[:16]}…" if isinstance(value, bytes) else f"{column} {text}")
+        yield f"  measure   {name}: {', '.join(values)}"
+
+
+def _tokens(history: History, place: Place) -> Iterator[str]:
+    for stage in (history.trunk.tokens, history.trunk.held_out):
+        if stage is None:
+            continue
+        for component, count in token_counts(history, stage, place.shard).get(place.id, []):
+            yield f"  tokens    {count} in {stage.name}, component {component}"
+            trained = training(history)
+            if trained is not None and stage is history.trunk.tokens:
+                yield from _steps_of(trained, place.id)
+
+
+def token_counts(history: History, stage: Past, shard: int) -> dict[bytes, list[tuple[str, int]]]:
+    """Tokens of each document of a home shard, EOD included, by component."""
+    artifact = history.artifact(stage)
+    out: dict[bytes, list[tuple[str, int]]] = {}
+    for component in sorted(artifact.figures["components"]):
+        name = f"{component}-{shard:05d}"
+        if name in artifact.files:
+            table = artifact.table(name, ["id", "tokens"])
+            sizes = pc.list_value_length(table["tokens"]).to_pylist()
+            for identifier, size in zip(table["id"].to_pylist(), sizes, strict=True):
+                out.setdefault(identifier, []).append((component, size))
+    return out
+
+
+def _steps_of(trained: Training, document: bytes) -> Iterator[str]:
+    found = list(trained.containing(document))
+    if not found:
+        yield f"  training  in none of the {len(trained.taken)} steps of this run"
+    for row, span in found[:SHOWN_STEPS]:
+        yield f"  training  step {row.step}, sample {span.sample}: tokens {span.start}:{span.stop}, epoch {span.epoch}"
+    if len(found) > SHOWN_STEPS:
+        steps = sorted({row.step for row, _ in found})
+        yield f"  training  … {len(found)} spans in {len(steps)} steps in all, the last step {steps[-1]}"
+
+
+def _dead_letters(history: History, key: str) -> Iterator[tuple[Past, dict[str, Any]]]:
+    for stage in history.of_kind("extract"):
+        artifact = history.artifact(stage)
+        for name in artifact.names("dead"):
+            table = artifact.table(name)
+            raw = raw_ids(table["id"])
+            for prefix, odd in wanted(key):
+                for letter in table.take(pa.array(matches(raw, prefix, odd))).to_pylist():
+                    yield stage, letter
+
+
+def _outcomes(history: History, key: str) -> Iterator[str]:
+    """What the crawl did with a URL that gave no capture."""
+    wanted_urls = pa.array([key, *urls(key)], pa.string())
+    for stage in history.of_kind("snapshot"):
+        artifact = history.artifact(stage)
+        for name in artifact.names("index"):
+            table = artifact.table(name)
+            for row in table.filter(pc.is_in(table["url"], value_set=wanted_urls)).to_pylist():
+                status = f", status {row['status']}" if row["status"] else ""
+                detail = f", {printable(row['detail'])}" if row["detail"] else ""
+                yield printable(row["url"])
+                yield f"  crawl     by {stage.name}: {row['outcome']}{status}{detail}"
+
+
+def explain_step(history: History, step: int, out: Out, raw: bool = False) -> int:
+    """Say what a training step read, and which attempts at it were rolled back."""
+    trained = training(history)
+    if trained is None:
+        out(f"run {history.name} trained nothing: it has no training stage")
+        return 1
+    rows = [row for row in trained.rows if row.step == step]
+    if not rows:
+        last = max(trained.taken, default=0)
+        out(f"run {history.name} took no step {step}: its steps are 1 to {last}")
+        return 1
+    for row in rows:
+        out(
+            f"step {row.step}, attempt {row.attempt}, {row.status.replace('_', ' ')}: samples {row.first_sample} to "
+            f"{row.last_sample - 1}, loss {row.loss:.4f} nats/token, lr {row.lr:.3g}, gradient norm "
+            f"{row.grad_norm:.3g}, {row.tokens} tokens seen"
+        )
+    row = trained.taken.get(step, rows[-1])
+    spans = trained.spans(row)
+    names = labels(history, {span.document for span in spans})
+    sample = -1
+    for span in spans:
+        if span.sample != sample:
+            sample = span.sample
+            out(f"  sample {sample} ({printable(span.source)})")
+        name = printable(names.get(span.document, ""))
+        out(f"    {span.document.hex()} tokens {span.start}:{span.stop}, epoch {span.epoch}  {name}".rstrip())
+    total = sum(span.stop - span.start for span in spans)
+    out(f"  {len({span.document for span in spans})} documents, {len(spans)} spans, {total} tokens")
+    return 0
+
+
+def explain_rule(history: History, name: str, out: Out, raw: bool = False) -> int:
+    """Say what a rule drops: how many, their values, and those nearest the threshold in each language."""
+    trunk = history.trunk
+    seen = False
+    for stage in (*((trunk.split,) if trunk.split else ()), *trunk.verdicts):
+        values = _values(history, stage, name)
+        if values:
+            seen = True
+            _rule(history, stage, name, values, out, raw)
+    reasons = _dead_reasons(history)
+    if name in reasons:
+        seen = True
+        out(f"{name}: {reasons[name]} captures gave no document, among them")
+        letters = (letter for stage in history.of_kind("extract") for letter in dead_letters(history, stage, name))
+        for letter in islice(letters, NEAREST):
+            out(f"  {letter['id'].hex()} {printable(letter['detail'] or '')}  {printable(label(letter))}")
+    if not seen:
+        stages = (*((trunk.split,) if trunk.split else ()), *trunk.verdicts)
+        dropped = {r for s in stages for r in history.artifact(s).tally.dropped} - {"held_out"} | set(reasons)
+        out(f"rule {name!r} dropped nothing in run {history.name}; these did: {', '.join(sorted(dropped)) or 'none'}")
+        return 1
+    return 0
+
+
+def _dead_reasons(history: History) -> dict[str, int]:
+    return {
+        reason: count.documents
+        for stage in history.of_kind("extract")
+        for reason, count in history.artifact(stage).tally.dropped.items()
+    }
+
+
+Columns = list[npt.NDArray[Any]]  # first, value, threshold
+
+
+def _values(history: History, stage: Past, name: str) -> dict[tuple[str, str], Columns]:
+    """Every verdict of a rule by (rule@version, language): 17 bytes each."""
+    out: dict[tuple[str, str], list[Columns]] = {}
+    artifact = history.artifact(stage)
+    for shard in artifact.names("verdicts"):
+        table = artifact.table(shard)
+        rows = table["row"].to_numpy()
+        found = languages(history, int(shard.rpartition("-")[2]))
+        language = np.full(len(rows), "", object) if found is None else found[rows]
+        rule, reason = (table[c].to_numpy(zero_copy_only=False) for c in ("rule", "reason"))
+        columns = [table[c].to_numpy(zero_copy_only=False) for c in ("first", "value", "threshold")]
+        for pair in sorted({p for p in zip(rule, reason, strict=True) if named(*p, name)}):
+            for each in sorted(set(language[rule == pair[0]])):
+                mask = (rule == pair[0]) & (reason == pair[1]) & (language == each)
+                out.setdefault((pair[0], str(each)), []).append([column[mask] for column in columns])
+    return {key: [np.concatenate(c) for c in zip(*parts, strict=True)] for key, parts in sorted(out.items())}
+
+
+def _rule(
+    history: History, stage: Past, name: str, values: dict[tuple[str, str], Columns], out: Out, raw: bool
+) -> None:
+    nearest = choose(history, stage, NEAREST, "margin", name)
+    edition = history.artifact(history.trunk.editions[0 if raw else -1])
+    places = [(drop.shard, drop.row) for drops in nearest.values() for drop in drops]
+    told = documents(edition, places, ["url", "source", "record", "text"])
+    for (rule, language), (first, value, threshold) in values.items():
+        tongue = language or "unknown language"
+        out(f"{rule} in {stage.name}, {tongue}: {len(first)} fail it, {int(first.sum())} of them fail it first")
+        out(f"  values     {_quantiles(value)}; threshold {', '.join(f'{t:.4g}' for t in np.unique(threshold)[:4])}")
+        for drop in nearest.get((rule, language), []):
+            document = told[drop.shard, drop.row]
+            same = _keeper(history, drop.keeper)
+            out(f"  {drop.id.hex()} value {drop.value:.6g}{same}  {printable(label(document))}")
+            out(f"    {excerpt(document['text'])}")
+
+
+def _quantiles(value: npt.NDArray[np.float64]) -> str:
+    finite = value[np.isfinite(value)]
+    if not len(finite):
+        return "none is a number"
+    names = ("min", "5%", "25%", "50%", "75%", "95%", "max")
+    marks = np.quantile(finite, [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1])
+    return " ".join(f"{name} {mark:.4g}" for name, mark in zip(names, marks, strict=True))

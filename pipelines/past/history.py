@@ -1,0 +1,182 @@
+"""A finished run, read back from its record and the store: what reports, explanations and exports start from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from corpus.verdict import Tally
+from pipelines.engine.stage import Context
+from pipelines.engine.store import Artifact, StoreError
+
+EDITIONS = ("extract", "edit")
+VERDICTS = ("filter", "dedupe", "decontaminate")
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A stage of a finished run, as run.json tells it. `inputs` maps roles to names of stages."""
+
+    name: str
+    kind: str
+    digest: str
+    directory: Path
+    reused: bool
+    seconds: float
+    identity: Mapping[str, Any]
+    inputs: Mapping[str, str]
+
+    @property
+    def what(self) -> Mapping[str, Any]:
+        """The encoded WHAT."""
+        found: Mapping[str, Any] = self.identity["what"]
+        return found
+
+
+def _past(root: Path, body: Mapping[str, Any]) -> Past:
+    recorded = Path(body["directory"])
+    directory = root / body["kind"] / body["digest"]  # a store may have moved since
+    if body["kind"] == "snapshot":
+        directory = root / "crawl" / recorded.parent.name / recorded.name
+    elif body["kind"] == "files":
+        directory = recorded
+    return Past(
+        body["name"],
+        body["kind"],
+        body["digest"],
+        directory,
+        body["reused"],
+        body["seconds"],
+        body["identity"],
+        body["inputs"],
+    )
+
+
+@dataclass(frozen=True)
+class History:
+    """A finished run: its record, its stages in the order they ran, and their artefacts on demand."""
+
+    root: Path
+    name: str
+    record: Mapping[str, Any]
+    _loaded: dict[str, Artifact] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def stages(self) -> dict[str, Past]:
+        """Stages by the recipe's names, inputs before what reads them."""
+        return {body["name"]: _past(self.root, body) for body in self.record["stages"]}
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's record and report lie."""
+        return self.root / "runs" / self.name
+
+    def of_kind(self, *kinds: str) -> list[Past]:
+        """Stages of some kinds, in the order they ran."""
+        return [stage for stage in self.stages.values() if stage.kind in kinds]
+
+    def artifact(self, stage: Past) -> Artifact:
+        """A stage's result. Raises StoreError when the store no longer holds it."""
+        if stage.name not in self._loaded:
+            self._loaded[stage.name] = self._load(stage)
+        return self._loaded[stage.name]
+
+    def _load(self, stage: Past) -> Artifact:
+        if stage.kind in ("files", "train"):
+            return Artifact(stage.kind, stage.digest, stage.directory, {}, Tally(), {}, stage.digest)
+        if not (stage.directory / "manifest.json").exists():
+            raise StoreError(
+                f"run {self.name} had stage {stage.name} in {stage.directory}, which holds no result any more: "
+                "run the same command again"
+            )
+        if stage.kind == "snapshot":
+            return Artifact.load("crawl", stage.directory.parent.name, stage.directory)
+        return Artifact.load(stage.kind, stage.digest, stage.directory)
+
+    def made(self, stage: Past) -> Mapping[str, Any]:
+        """How a stage was made: seconds, bytes_read, host, started. Empty for what has no manifest."""
+        manifest = stage.directory / "manifest.json"
+        found: Mapping[str, Any] = json.loads(manifest.read_text())["record"] if manifest.exists() else {}
+        return found
+
+    @cached_property
+    def trunk(self) -> "Trunk":
+        """The line of stages from the source to the training tokens."""
+        return _trunk(self)
+
+    def context(self, stages: Mapping[str, Past]) -> Context:
+        """Some stages' results as inputs by role, for the functions that stages themselves use."""
+        return Context(self.name, "history", None, self.root, {r: self.artifact(s) for r, s in stages.items()}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """What a document passes. Rows stay in their home shard and row from the first edition to the last verdict."""
+
+    editions: tuple[Past, ...]  # first to last
+    split: Past | None
+    verdicts: tuple[Past, ...]  # in their order
+    measures: Mapping[str, Past]  # of the last edition
+    tokens: Past | None  # the training side
+    held_out: Past | None
+
+    def roles(self, verdicts: int | None = None) -> dict[str, Past]:
+        """Inputs by role, with the first `verdicts` verdict stages (all by default)."""
+        out = {"edition": self.editions[-1]} if self.editions else {}
+        if self.split is not None:
+            out["split"] = self.split
+        out |= {f"verdict.{index:02d}": stage for index, stage in enumerate(self.verdicts[:verdicts])}
+        return out | {f"measure.{name}": stage for name, stage in self.measures.items()}
+
+
+def _trunk(history: History) -> Trunk:
+    stages = history.stages
+    sides = {stage.what["side"]: stage for stage in history.of_kind("tokenize")}
+    tokens = sides.get("train")
+    for trained in history.of_kind("train"):
+        tokens = stages[trained.inputs["tokens"]]
+    # A run that stopped early has no training tokens: its last judged or written stage stands for them.
+    ends = [tokens] if tokens else history.of_kind(*VERDICTS, "split", *EDITIONS)
+    end = ends[-1] if ends else None
+    inputs = dict(end.inputs) if end else {}
+    last = end if end and end.kind in EDITIONS else stages.get(inputs.get("edition", ""))
+    editions: list[Past] = []
+    while last is not None:
+        editions.insert(0, last)
+        last = stages.get(last.inputs.get("edition", ""))
+    verdicts = [stages[inputs[role]] for role in sorted(inputs) if role.startswith("verdict.")]
+    if end and end.kind in VERDICTS:
+        verdicts.append(end)
+    split = end if end and end.kind == "split" else stages.get(inputs.get("split", ""))
+    edition = editions[-1].name if editions else ""
+    measures = {
+        stage.name.rpartition(".")[2]: stage
+        for stage in history.of_kind("measure")
+        if stage.inputs["edition"] == edition
+    }
+    return Trunk(tuple(editions), split, tuple(verdicts), measures, tokens, sides.get("held_out"))
+
+
+def run_names(root: Path) -> list[str]:
+    """Finished runs, newest first."""
+    found = sorted((root / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return [path.parent.name for path in found]
+
+
+def open_run(store_root: Path, name: str) -> History:
+    """A finished run by name, or the latest for an empty name. Raises StoreError naming the runs there are."""
+    names = run_names(store_root)
+    if not names:
+        raise StoreError(
+            f"{store_root} holds no finished run: `siku run` makes one, site.store=PATH names another store"
+        )
+    chosen = name or names[0]
+    if chosen not in names:
+        raise StoreError(f"--run {name!r}: {store_root} holds no such run; it holds {', '.join(names[:8])}")
+    path = store_root / "runs" / chosen / "run.json"
+    try:
+        return History(store_root, chosen, json.loads(path.read_text()))
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{path} is not readable ({error}): run the same command again") from error

@@ -1,0 +1,125 @@
+"""Where a document lies: by URL in any spelling, by `source:record`, by hex id or its beginning."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.document import canonical_url, key_prefix
+from pipelines.engine.store import Artifact
+from pipelines.past.history import History
+from pipelines.past.samples import documents
+
+_HEX = re.compile(r"[0-9a-fA-F]{6,32}")
+_HOST = re.compile(r"[^\s/:]+\.[^\s/:]+(:\d+)?(/.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A document's home shard and row."""
+
+    id: bytes
+    shard: int
+    row: int
+
+
+def urls(key: str) -> list[str]:
+    """Canonical URLs that a user's word may mean; a host without a scheme is tried with both."""
+    key = key.strip()
+    out: list[str] = []
+    for url in (key, f"http://{key}", f"https://{key}") if _HOST.fullmatch(key) else (key,):
+        try:
+            out.append(canonical_url(url))
+        except ValueError:
+            continue
+    return out
+
+
+def matches(raw: npt.NDArray[np.void], prefix: bytes, odd: int | None = None) -> npt.NDArray[np.int64]:
+    """Rows whose id begins with whole bytes, and then with a half byte if `odd` is given."""
+    octets = raw.view(np.uint8).reshape(-1, 16)
+    mask = (octets[:, : len(prefix)] == np.frombuffer(prefix, np.uint8)).all(axis=1)
+    if odd is not None:
+        mask &= octets[:, len(prefix)] >> 4 == odd
+    return np.flatnonzero(mask)
+
+
+def raw_ids(ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.void]:
+    """A binary(16) column as a numpy array, without a copy where it is one piece."""
+    array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    if len(array) == 0:
+        return np.empty(0, "V16")
+    found: npt.NDArray[np.void] = np.frombuffer(array.buffers()[1], "V16", len(array), 16 * array.offset)
+    return found
+
+
+def wanted(key: str) -> list[tuple[bytes, int | None]]:
+    """(whole bytes, half byte) beginnings that `key` stands for; a hex word is an id, or else a record's key."""
+    known = [*urls(key), key.strip()] if ":" in key else urls(key)
+    out: list[tuple[bytes, int | None]] = [(key_prefix(name), None) for name in known]
+    if _HEX.fullmatch(key.strip()):
+        text = key.strip()
+        whole = len(text) // 2 * 2
+        out.append((bytes.fromhex(text[:whole]), int(text[-1], 16) if len(text) % 2 else None))
+    return list(dict.fromkeys(out))
+
+
+def id_shards(history: History) -> tuple[Artifact, str]:
+    """The smallest shards that hold every document's id: the split's, or the edition's before there is one."""
+    trunk = history.trunk
+    if trunk.split is not None:
+        return history.artifact(trunk.split), "split"
+    return history.artifact(trunk.editions[-1]), "documents"
+
+
+def find(history: History, key: str) -> list[Place]:
+    """Documents of the last edition that a word means, in id order; several for several captures of one URL."""
+    out: list[Place] = []
+    if not history.trunk.editions:
+        return out
+    artifact, part = id_shards(history)
+    names = artifact.names(part)
+    for prefix, odd in wanted(key):
+        for shard in _shards(prefix, len(names)):
+            raw = raw_ids(artifact.table(names[shard], ["id"])["id"])
+            out += [Place(raw[row].tobytes(), shard, int(row)) for row in matches(raw, prefix, odd)]
+    return sorted(set(out), key=lambda place: (place.id, place.shard, place.row))
+
+
+def _shards(prefix: bytes, shards: int) -> Iterable[int]:
+    """Home shards that may hold ids with this beginning: shards hold equal ranges of the first 32 bits."""
+    low = int.from_bytes(prefix[:4].ljust(4, b"\x00"), "big")
+    high = int.from_bytes(prefix[:4].ljust(4, b"\xff"), "big")
+    return range((low * shards) >> 32, ((high * shards) >> 32) + 1)
+
+
+def places(history: History, ids: Iterable[bytes]) -> dict[bytes, Place]:
+    """Where documents with known ids lie; ids that the run does not hold are left out."""
+    artifact, part = id_shards(history)
+    names = artifact.names(part)
+    by_shard: dict[int, list[bytes]] = {}
+    for identifier in sorted(set(ids)):
+        by_shard.setdefault(int.from_bytes(identifier[:4], "big") * len(names) >> 32, []).append(identifier)
+    out: dict[bytes, Place] = {}
+    for shard, group in by_shard.items():
+        column = artifact.table(names[shard], ["id"])["id"]
+        rows = pc.index_in(pa.array(group, pa.binary(16)), value_set=column.combine_chunks()).to_pylist()
+        out |= {i: Place(i, shard, row) for i, row in zip(group, rows, strict=True) if row is not None}
+    return out
+
+
+def labels(history: History, ids: Iterable[bytes]) -> dict[bytes, str]:
+    """What to call documents: the URL, or else `source:record`."""
+    found = places(history, ids)
+    edition = history.artifact(history.trunk.editions[-1])
+    told = documents(edition, [(p.shard, p.row) for p in found.values()], ["url", "source", "record"])
+    return {identifier: label(told[place.shard, place.row]) for identifier, place in found.items()}
+
+
+def label(document: Mapping[str, str | None]) -> str:
+    """The URL of a document, or `source:record`."""
+    return document["url"] or f"{document['source']}:{document['record']}"

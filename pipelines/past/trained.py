@@ -1,0 +1,95 @@
+"""The data order of a finished training run, joined with its journal."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from corpus.order import Component, Order, Span
+from pipelines.engine.store import Artifact
+from pipelines.past.history import History, Past
+from pipelines.past.lookup import raw_ids
+from pretrain.journal import Row, effective, read
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run's trajectory as far as this run asked for: journal rows, and the order that gave each step its tokens."""
+
+    history: History
+    stage: Past
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The journal up to this run's target, in the order written; a later run may have gone on."""
+        found = read(self.stage.directory / "journal.jsonl")
+        return [row for row in found if row.step <= int(self.history.record["steps"])]
+
+    @cached_property
+    def taken(self) -> dict[int, Row]:
+        """The steps that made the weights."""
+        return effective(self.rows)
+
+    @cached_property
+    def order(self) -> Order:
+        """The order of `corpus.order` that the trainer read by."""
+        what = self.stage.what
+        components = components_of(self._tokens())
+        weights: Mapping[str, float] = what["mixture"]["weights"]
+        return Order(components, weights, what["model"]["sequence_length"], what["train"]["data_seed"])
+
+    def spans(self, row: Row) -> list[Span]:
+        """What a step read."""
+        return self.order.spans(row.first_sample, row.last_sample)
+
+    def containing(self, document: bytes) -> Iterator[tuple[Row, Span]]:
+        """Where a document was read, step by step."""
+        for row in self.taken.values():
+            for span in self.spans(row):
+                if span.document == document:
+                    yield row, span
+
+    def trained(self) -> dict[str, int]:
+        """Tokens trained on by component: each sample's targets, which are its spans less the shared first token."""
+        samples = max((row.last_sample for row in self.taken.values()), default=0)
+        what, figures = self.stage.what, self._components()
+        # Counts depend on weights and totals alone: one document stands for each component, and no shard is read.
+        sizes = {
+            name: np.array([found["tokens"]] if found["tokens"] else [], np.int64) for name, found in figures.items()
+        }
+        whole = [Component(name, np.zeros(len(size), "V16"), size) for name, size in sizes.items()]
+        order = Order(whole, what["mixture"]["weights"], what["model"]["sequence_length"], what["train"]["data_seed"])
+        counts = order.counts(samples)
+        return {name: n * order.sequence_length for name, n in zip(self.names(), counts, strict=True)}
+
+    def names(self) -> list[str]:
+        """Components with weight and tokens, sorted: the order's own list."""
+        weights, figures = self.stage.what["mixture"]["weights"], self._components()
+        return [name for name in sorted(figures) if (weights.get(name, 0) if weights else figures[name]["tokens"])]
+
+    def _components(self) -> Mapping[str, Mapping[str, int]]:
+        found: Mapping[str, Mapping[str, int]] = self._tokens().figures["components"]
+        return found
+
+    def _tokens(self) -> Artifact:
+        return self.history.artifact(self.history.stages[self.stage.inputs["tokens"]])
+
+
+def training(history: History) -> Training | None:
+    """The run's trajectory, if it trained one."""
+    stages = history.of_kind("train")
+    return Training(history, stages[0]) if stages else None
+
+
+def components_of(tokens: Artifact) -> list[Component]:
+    """Ids and lengths of token shards by component; tokens themselves stay on disk."""
+    out = []
+    for name in sorted(tokens.figures["components"]):
+        ids, lengths = [np.empty(0, "V16")], [np.empty(0, np.int64)]
+        for shard in tokens.names(name):
+            for batch in tokens.batches(shard, ["id", "tokens"]):
+                ids.append(raw_ids(batch["id"]))
+                lengths.append(np.diff(batch["tokens"].offsets.to_numpy()).astype(np.int64))
+        out.append(Component(name, np.concatenate(ids), np.concatenate(lengths)))
+    return out

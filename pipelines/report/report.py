@@ -1,0 +1,74 @@
+"""The report of a run: one HTML file that asks nothing of the network, summary.json and funnel.svg beside it."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.engine.identity import Json
+from pipelines.engine.store import write_durably
+from pipelines.past.history import History
+from pipelines.past.summary import Spent, summarize
+from pipelines.report.charts import funnel
+
+if TYPE_CHECKING:
+    from pipelines.graph.run import Session
+
+
+def finish(session: "Session", folder: Path, record: Mapping[str, Any], seconds: float) -> None:
+    """Write `report.html`, `summary.json` and `funnel.svg` of a run that has just ended."""
+    history = History(session.plan.store.root, folder.name, record)
+    write_report(history, folder, Spent(seconds, session.peak_pss_mb or None))
+
+
+def write_report(history: History, folder: Path, spent: Spent) -> dict[str, Any]:
+    """Render a run from its record and the store alone; returns the summary."""
+    summary = summarize(history, spent)
+    page = render(history, summary)
+    held_out = history.trunk.held_out
+    for name, text in (
+        ("report.html", page),
+        ("funnel.svg", funnel(summary, held_out.name if held_out else "")),
+        ("summary.json", json.dumps(summary, indent=1, ensure_ascii=False, sort_keys=True)),
+    ):
+        temporary = folder / f".{name}.tmp"
+        write_durably(temporary, text)
+        temporary.replace(folder / name)
+    return summary
+
+
+def render(history: History, summary: Mapping[str, Any]) -> str:
+    """The page. All text is escaped and stripped of controls."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from pipelines.past.samples import printable
+    from pipelines.report.views import view
+
+    folder = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+    css = Markup((folder / "report.css").read_text(encoding="utf-8"))  # our own file
+    finished = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(history.record["finished"]))
+    values = {"summary": summary, "css": css, "finished": finished, "configuration": Markup.escape(yaml_of(history))}
+    return environment.get_template("report.jinja").render(**values, **view(history, summary))
+
+
+def yaml_of(history: History) -> str:
+    """The configuration as YAML, without the markers that identity adds."""
+    import yaml
+
+    return str(yaml.safe_dump(_plain(history.record["config"]), allow_unicode=True, sort_keys=True, width=110))
+
+
+def _plain(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items() if key not in ("$type", "$version")}
+    return [_plain(inner) for inner in value] if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,0 +1,227 @@
+"""Documents that share a key belong together: keys are shuffled to buckets, buckets emit edges, edges make components.
+
+A bucket's key group emits a star to its smallest id, never all pairs. Components are found by union-find in
+memory, so a corpus is bounded by its number of duplicate edges (about 60 bytes each), not of its documents.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.dedup import components, jaccard
+from corpus.shard import ROWS_PER_BATCH
+from pipelines.engine.shuffle import gather, scatter
+from pipelines.engine.stage import Context, Item, Job, Phase, Step
+from pipelines.engine.store import Commit
+from pipelines.stages.verdicts import measured, shard_items
+
+KEYS = pa.schema(
+    [
+        pa.field("key", pa.uint64(), nullable=False),
+        pa.field("why", pa.uint8(), nullable=False),
+        pa.field("id", pa.binary(16), nullable=False),
+        pa.field("shard", pa.uint32(), nullable=False),
+        pa.field("row", pa.uint32(), nullable=False),
+    ]
+)
+NEAR, PATH, EXACT = 0, 1, 2  # why two documents share a key
+_NODE = ("id", "shard", "row")
+EDGES = pa.schema([KEYS.field("why"), *(KEYS.field(n).with_name(f"{side}_{n}") for side in "ab" for n in _NODE)])
+LABELS = pa.schema(
+    [
+        pa.field("id", pa.binary(16), nullable=False),
+        pa.field("shard", pa.uint32(), nullable=False),
+        pa.field("row", pa.uint32(), nullable=False),
+        pa.field("label", pa.binary(16), nullable=False),  # smallest id of the component, and where that one is
+        pa.field("label_shard", pa.uint32(), nullable=False),
+        pa.field("label_row", pa.uint32(), nullable=False),
+    ]
+)
+
+KeyFunction = Callable[[Context, int], pa.Table]  # a home shard's keys, as KEYS
+Verify = Callable[[Context, pa.Table], npt.NDArray[np.bool_]]  # which EDGES to keep
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """The two functions by which a stage groups: what the keys are, and whether an edge holds. Both importable."""
+
+    keys: KeyFunction
+    verify: Verify
+
+    def scatter_keys(self, job: Job, item: Item) -> None:
+        """Write one home shard's keys, by bucket of the key."""
+        (context,) = job
+        attempt = context.begin("keys", item.name)
+        if attempt is None:
+            return
+        with attempt:
+            table = self.keys(context, int(item.name))
+            buckets = item.arguments["buckets"]
+            bucket = (table["key"].to_numpy() >> np.uint64(32)) * np.uint64(buckets) >> np.uint64(32)
+            scatter(attempt, f"keys-{item.name}", table, bucket.astype(np.int64), buckets, ("key", "id"))
+
+    def gather_edges(self, job: Job, item: Item) -> None:
+        """Edges of one bucket of keys."""
+        (context,) = job
+        attempt = context.begin("edges", item.name)
+        if attempt is None:
+            return
+        with attempt:
+            table = gather(_files(context, "keys"), int(item.name), KEYS, ("key", "id"))
+            edges = stars(table)
+            kept = edges.filter(pa.array(self.verify(context, edges))) if edges.num_rows else edges
+            attempt.shard(f"edges-{item.name}", [kept], EDGES)
+            attempt.figure("candidates", edges.num_rows)
+
+    def steps(self) -> tuple[Step, ...]:
+        """The phases: keys, edges, components. `labels` then reads what they left."""
+
+        def keys(job: Job) -> Phase:
+            items = shard_items(job[0])
+            listed = [Item(i.name, i.bytes, {"buckets": len(items)}) for i in items]
+            return Phase("keys", listed, self.scatter_keys, scratch=True)
+
+        def edges(job: Job) -> Phase:
+            buckets = len(shard_items(job[0]))
+            size = sum(path.stat().st_size for path in _files(job[0], "keys")) // buckets
+            listed = [Item(f"{bucket:05d}", size) for bucket in range(buckets)]
+            return Phase("edges", listed, self.gather_edges, scratch=True)
+
+        def component(job: Job) -> Phase:
+            item = Item("all", arguments={"shards": len(shard_items(job[0]))})
+            return Phase("components", [item], find_components, scratch=True)
+
+        return keys, edges, component
+
+
+def stars(table: pa.Table) -> pa.Table:
+    """From KEYS sorted by key and id: an edge from each group's smallest id to every other member, each once."""
+    key, n = table["key"].to_numpy(), table.num_rows
+    starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])) if n else np.empty(0, np.int64)
+    head = np.repeat(starts, np.diff(np.append(starts, n)))
+    other = np.flatnonzero(head != np.arange(n))
+    a, b = table.take(pa.array(head[other])), table.take(pa.array(other))
+    columns = [a["why"], *(side[name] for side in (a, b) for name in _NODE)]
+    edges = pa.table([c.combine_chunks() for c in columns], schema=EDGES)
+    # The same capture may meet itself under two keys of one bucket; an edge is one whatever its keys.
+    edges = edges.filter(pc.not_equal(edges["a_id"], edges["b_id"]))
+    return edges.group_by(EDGES.names, use_threads=False).aggregate([])
+
+
+def find_components(job: Job, item: Item) -> None:
+    """Union-find over all edges; labels go back to home shards through one scatter file."""
+    (context,) = job
+    attempt = context.begin("components", item.name)
+    if attempt is None:
+        return
+    with attempt:
+        tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in _files(context, "edges")]
+        edges = pa.concat_tables(tables) if tables else EDGES.empty_table()
+        labels = label(edges)
+        bucket = labels["shard"].to_numpy().astype(np.int64)
+        scatter(attempt, "labels-all", labels, bucket, int(item.arguments["shards"]), ("row",))
+        copies = edges.filter(pc.equal(edges["why"], EXACT))
+        copies = copies.select([f"{side}_{name}" for side in "ba" for name in ("id", "shard", "row")])
+        copies = copies.rename_columns(LABELS.names).cast(LABELS)
+        bucket = copies["shard"].to_numpy().astype(np.int64)
+        scatter(attempt, "copies-all", copies, bucket, int(item.arguments["shards"]), ("row", "label"))
+
+
+def label(edges: pa.Table) -> pa.Table:
+    """LABELS of every document on an edge: its component's smallest id."""
+    sides = [
+        edges.select([f"{s}_{n}" for n in ("id", "shard", "row")]).rename_columns(["id", "shard", "row"]) for s in "ab"
+    ]
+    nodes = pa.concat_tables(sides).group_by(["id", "shard", "row"], use_threads=False).aggregate([])
+    nodes = nodes.take(pc.sort_indices(nodes, sort_keys=[("id", "ascending")])).combine_chunks()
+    if nodes.num_rows == 0:
+        return LABELS.empty_table()
+    ids = nodes["id"].combine_chunks()
+    a = pc.index_in(edges["a_id"].combine_chunks(), value_set=ids).to_numpy()
+    b = pc.index_in(edges["b_id"].combine_chunks(), value_set=ids).to_numpy()
+    root = components(nodes.num_rows, a.astype(np.int64), b.astype(np.int64))
+    columns = [c.combine_chunks() for part in (nodes, nodes.take(pa.array(root))) for c in part.columns]
+    return pa.table(columns, schema=LABELS)
+
+
+def labels(context: Context, shard: int) -> pa.Table:
+    """LABELS of one home shard's grouped documents, by row; ungrouped documents have none."""
+    return gather([context.file("labels-all", "components", "all")], shard, LABELS, ("row",))
+
+
+def copies(context: Context, shard: int) -> pa.Table:
+    """LABELS of one home shard's exact copies, each with the smallest id that has its text."""
+    return gather([context.file("copies-all", "components", "all")], shard, LABELS, ("row", "label"))
+
+
+def similar(context: Context, edges: pa.Table, measure: str, least: float) -> npt.NDArray[np.bool_]:
+    """Which edges hold: those sure by path or text, and near ones whose signatures agree in `least` or more."""
+    keep: npt.NDArray[np.bool_] = edges["why"].to_numpy() != NEAR
+    near = edges.filter(pa.array(~keep))
+    keep[~keep] = agreement(context, near, ("a_shard", "a_row"), ("b_shard", "b_row"), measure) >= least
+    return keep
+
+
+def agreement(
+    context: Context, pairs: pa.Table, left: tuple[str, str], right: tuple[str, str], measure: str
+) -> npt.NDArray[np.float64]:
+    """Estimated Jaccard similarity of pairs of documents, each side given by its columns of shard and row."""
+    out = np.empty(pairs.num_rows)
+    views: dict[int, list[npt.NDArray[np.uint32]]] = {}
+    for first in range(0, pairs.num_rows, 1 << 16):  # 32 MB of signatures a side at 128 permutations
+        part = pairs.slice(first, 1 << 16)
+        sides = [_signatures(context, part[s].to_numpy(), part[r].to_numpy(), measure, views) for s, r in (left, right)]
+        out[first : first + part.num_rows] = jaccard(*sides)
+    return out
+
+
+def _signatures(
+    context: Context,
+    shard: npt.NDArray[np.uint32],
+    row: npt.NDArray[np.uint32],
+    measure: str,
+    views: dict[int, list[npt.NDArray[np.uint32]]],
+) -> npt.NDArray[np.uint32]:
+    """Signatures of documents anywhere in the edition; only their rows are copied out of the mapped files."""
+    out: npt.NDArray[np.uint32] | None = None
+    for index in np.unique(shard).tolist():
+        if index not in views:
+            views[index] = _signature_batches(context, measure, index)
+        batch = row // ROWS_PER_BATCH
+        for number in np.unique(batch[shard == index]).tolist():
+            view = views[index][number]
+            if out is None:
+                out = np.empty((len(shard), view.shape[1]), np.uint32)
+            chosen = (shard == index) & (batch == number)
+            out[chosen] = view[row[chosen] % ROWS_PER_BATCH]
+    return np.empty((0, 1), np.uint32) if out is None else out
+
+
+def _signature_batches(context: Context, measure: str, shard: int) -> list[npt.NDArray[np.uint32]]:
+    """The signature measure of a home shard, batch by batch: rows x permutations, views of the mapped file."""
+    out = []
+    for array in measured(context, measure, shard, ["signature"])["signature"].chunks:
+        width = array.type.byte_width // 4
+        flat = np.frombuffer(array.buffers()[1], "<u4", len(array) * width, array.offset * width * 4)
+        out.append(flat.reshape(len(array), width))
+    return out
+
+
+def signatures(context: Context, measure: str, shard: int) -> npt.NDArray[np.uint32]:
+    """The signature measure of a home shard: rows x permutations; a copy where it has several batches."""
+    batches = _signature_batches(context, measure, shard)
+    if not batches:
+        column = measured(context, measure, shard, ["signature"])["signature"]
+        return np.empty((0, column.type.byte_width // 4), np.uint32)
+    return batches[0] if len(batches) == 1 else np.concatenate(batches)
+
+
+def _files(context: Context, phase: str) -> list[Path]:
+    commits: dict[str, Commit] = context.commits(phase)
+    return [context.directory / entry.file for commit in commits.values() for entry in commit.files.values()]

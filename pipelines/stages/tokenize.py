@@ -1,0 +1,87 @@
+"""Tokenize stage: the only one that reads text and verdicts together; writes token shards by language."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.configuration import Doc, configuration
+from corpus.document import byte_sizes, tokens_schema
+from corpus.tokenize import Encoder
+from corpus.verdict import Tally, count_ids
+from pipelines.engine.identity import StageName
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
+from pipelines.engine.store import sum_tallies
+from pipelines.stages.verdicts import HELD_OUT, TRAIN, came_in, due, measured, shard_items
+
+
+@configuration
+class TokenizeStage:
+    """Documents of one side become tokens, each document ending in end-of-document."""
+
+    kind: Literal["tokenize"] = "tokenize"
+    input: Annotated[StageName, Doc("the stage whose kept documents are tokenized")]
+    tokenizer: Annotated[StageName, Doc("the tokenizer stage")]
+    side: Annotated[Literal["train", "held_out"], Doc("side of the split")] = "train"
+    components: Annotated[Literal["language", "source"], Doc("what a component of the mixture is")] = "language"
+
+
+def tokenize_shard(job: Job, item: Item) -> None:
+    """Tokens of one home shard, one file a component."""
+    (context,) = job
+    attempt = context.begin("tokenize", item.name)
+    if attempt is None:
+        return
+    what, shard = context.what, int(item.name)
+    encoder = Encoder(context.inputs["tokenizer"].path("tokenizer"))
+    schema = tokens_schema(encoder.dtype)
+    chosen = came_in(context, shard, TRAIN if what.side == "train" else HELD_OUT)
+    language = measured(context, "language", shard, ["language"])["language"].to_numpy()
+    out: dict[str, list[pa.RecordBatch]] = {}
+    base = 0
+    with attempt:
+        for batch in context.inputs["edition"].batches(f"documents-{item.name}", ["id", "source", "text"]):
+            here = slice(base, base + batch.num_rows)
+            base += batch.num_rows
+            names = language[here] if what.components == "language" else batch["source"].to_numpy(zero_copy_only=False)
+            for name in np.unique(names[chosen[here]]).tolist():
+                part = batch.filter(pa.array(chosen[here] & (names == name)))
+                tokens = encoder.encode(part["text"])
+                sizes = byte_sizes(part["text"])
+                out.setdefault(name, []).append(
+                    pa.record_batch([part["id"], pa.array(sizes, pa.int64()), tokens], schema)
+                )
+                count = count_ids(part["id"])
+                attempt.tally(Tally(came=count, kept=count))
+        for name, batches in sorted(out.items()):
+            attempt.shard(f"{name}-{item.name}", batches, schema, compressed=False)
+            attempt.figure(
+                name,
+                [
+                    sum(len(b["tokens"].flatten()) for b in batches),
+                    sum(int(b["bytes"].to_numpy().sum()) for b in batches),
+                ],
+            )
+
+
+def _tokenize(job: Job) -> Phase:
+    return Phase("tokenize", shard_items(job[0]), tokenize_shard)
+
+
+def _seal(context: Context) -> Sealed:
+    commits = context.commits("tokenize").values()
+    names = sorted({name for commit in commits for name in commit.figures})
+    components = {
+        name: {
+            "documents": sum(e.rows for c in commits for n, e in c.files.items() if n.rpartition("-")[0] == name),
+            "tokens": sum(c.figures[name][0] for c in commits if name in c.figures),
+            "bytes": sum(c.figures[name][1] for c in commits if name in c.figures),
+        }
+        for name in names
+    }
+    encoder = Encoder(context.inputs["tokenizer"].path("tokenizer"))
+    figures = {"components": components, "vocabulary": encoder.vocabulary, "eod": encoder.eod}
+    return Sealed(sum_tallies(commits), figures)
+
+
+PROGRAM = Program("tokenize", 1, ("pyarrow", "numpy", "tokenizers", "gigatoken"), (_tokenize,), _seal, due=due)

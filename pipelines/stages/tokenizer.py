@@ -1,0 +1,102 @@
+"""Tokenizer stage: a byte-level BPE from a hash sample of training-side documents, before any filter.
+
+So a sweep over filters or dedup leaves the tokenizer, and with it every bits-per-byte figure, comparable.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from corpus.configuration import Doc, configuration
+from corpus.tokenize import train_bpe
+from corpus.verdict import Tally
+from pipelines.engine.identity import StageName
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
+from pipelines.stages.verdicts import came_in, measured, shard_items
+
+SAMPLE = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
+
+
+@configuration
+class TokenizerStage:
+    """Byte-level BPE over a sample of the split's training side."""
+
+    kind: Literal["tokenizer"] = "tokenizer"
+    input: Annotated[StageName, Doc("the split whose training side is sampled")]
+    vocabulary: Annotated[int, Field(ge=257), Doc("tokens, the 256 bytes and end-of-document among them")] = 8192
+    languages: Annotated[list[str], Doc("documents of these languages are sampled; empty: all")] = Field(
+        default_factory=list
+    )
+    sample: Annotated[float, Field(gt=0, le=1), Doc("share of documents sampled, by hash of the id")] = 1.0
+    max_bytes: Annotated[
+        int, Field(ge=1), Doc("`sample` shrinks on corpora beyond this; BPE training takes 25 times its sample")
+    ] = 16 << 20
+    salt: Annotated[str, Doc("another salt draws another sample")] = "tokenizer"
+
+
+def sample_shard(job: Job, item: Item) -> None:
+    """The sampled documents of one home shard."""
+    (context,) = job
+    attempt = context.begin("sample", item.name)
+    if attempt is None:
+        return
+    what, shard = context.what, int(item.name)
+    whole = context.inputs["edition"].tally.bytes_out
+    limit = int(min(what.sample, what.max_bytes / max(whole, 1)) * 2**64)
+    chosen = came_in(context, shard)
+    if what.languages:
+        chosen &= np.isin(measured(context, "language", shard, ["language"])["language"].to_numpy(), what.languages)
+
+    def drawn() -> Iterator[pa.RecordBatch]:
+        base = 0
+        for batch in context.inputs["edition"].batches(f"documents-{item.name}", ["id", "text"]):
+            mask = chosen[base : base + batch.num_rows].copy()
+            base += batch.num_rows
+            for row, identifier in enumerate(batch["id"].to_pylist()):
+                draw = hashlib.sha256(what.salt.encode() + identifier).digest()[:8]
+                mask[row] &= int.from_bytes(draw, "big") < limit
+            yield batch.filter(pa.array(mask))
+
+    with attempt:
+        attempt.shard(f"sample-{item.name}", drawn(), SAMPLE)
+
+
+def train(job: Job, item: Item) -> None:
+    """Train on the sample, shards and rows in id order."""
+    (context,) = job
+    attempt = context.begin("train", item.name)
+    if attempt is None:
+        return
+
+    def texts() -> Iterator[str]:
+        for name, commit in context.commits("sample").items():
+            path = context.directory / commit.files[f"sample-{name}"].file
+            for batch in pa.ipc.open_file(pa.memory_map(str(path))).read_all().to_batches():
+                yield from batch["text"].to_pylist()
+
+    with attempt:
+        data = train_bpe(texts(), context.what.vocabulary)
+        path = attempt.path("tokenizer", ".json")
+        path.write_bytes(data)
+        attempt.add("tokenizer", path, context.what.vocabulary)
+
+
+def _sample(job: Job) -> Phase:
+    return Phase("sample", shard_items(job[0]), sample_shard, scratch=True)
+
+
+def _train(job: Job) -> Phase:
+    return Phase("train", [Item("tokenizer")], train)
+
+
+def _seal(context: Context) -> Sealed:
+    commits = context.commits("sample").values()
+    documents = sum(entry.rows for commit in commits for entry in commit.files.values())
+    return Sealed(Tally(), {"documents": documents})
+
+
+PROGRAM = Program("tokenizer", 1, ("pyarrow", "tokenizers"), (_sample, _train), _seal)

@@ -1,0 +1,200 @@
+"""Training and evaluation as stages: each starts the trainer by its command line and reads what it leaves."""
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from corpus.verdict import Tally
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
+from pipelines.engine.store import Artifact
+from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
+from pretrain.job import EvaluateJob, TrainJob
+
+
+@dataclass(frozen=True)
+class TrainWhat:
+    """What a trajectory is. How far it goes is not part of it."""
+
+    version: ClassVar[int] = 1
+    model: Model
+    train: Train
+    precision: Precision
+    mixture: Mixture
+
+
+@dataclass(frozen=True)
+class EvaluateWhat:
+    """Which step of a trajectory is measured, and how."""
+
+    version: ClassVar[int] = 1
+    evaluation: Evaluation
+    step: int
+
+
+@dataclass(frozen=True)
+class UntrainedWhat:
+    """The model as it starts: its shape, the seed of its weights, and how it is measured."""
+
+    version: ClassVar[int] = 1
+    model: Model
+    seed: int
+    precision: Precision
+    evaluation: Evaluation
+    step: ClassVar[int] = 0
+
+
+@dataclass(frozen=True)
+class TrainWhere:
+    """Where and how far the trainer runs."""
+
+    what: TrainWhat
+    layout: Layout
+    steps: int
+    threads: int
+    checkpoint_every: int
+    log_every: int
+    keep: int
+
+
+class TrainerFailedError(RuntimeError):
+    """The trainer ended with an error; its log has been shown."""
+
+
+def shards(tokens: Artifact) -> dict[str, tuple[str, ...]]:
+    """Absolute paths of token shards by component."""
+    names = sorted(tokens.figures["components"])
+    return {name: tuple(str(tokens.path(shard).absolute()) for shard in tokens.names(name)) for name in names}
+
+
+def checkpoint(directory: Path, step: int) -> Path | None:
+    """The committed checkpoint of a step, if there is one."""
+    path = directory / f"step-{step}"
+    return path if (path / "manifest.json").exists() else None
+
+
+def train(context: Context, digest: str) -> None:
+    """Take a trajectory to its target step. Raises TrainerFailedError."""
+    where: TrainWhere = context.where["train"]
+    tokens = context.inputs["tokens"]
+    job = TrainJob(
+        directory=str(context.directory.absolute()),
+        digest=digest,
+        model=where.what.model,
+        train=where.what.train,
+        precision=where.what.precision,
+        mixture=where.what.mixture,
+        layout=where.layout,
+        vocabulary=tokens.figures["vocabulary"],
+        eod=tokens.figures["eod"],
+        tokens_digest=tokens.digest,
+        components=shards(tokens),
+        steps=where.steps,
+        checkpoint_every=where.checkpoint_every,
+        log_every=where.log_every,
+        keep=where.keep,
+        threads=where.threads,
+    )
+    start("pretrain.train", job, context.directory / "job.json", context.directory / "train.log")
+
+
+def evaluate_item(job: Job, item: Item) -> None:
+    """Measure one checkpoint on the held-out documents."""
+    (context,) = job
+    attempt = context.begin("evaluate", item.name)
+    if attempt is None:
+        return
+    where: TrainWhere = context.where["train"]
+    tokens, held_out = context.inputs.get("tokens"), context.inputs["held_out"]
+    step, untrained = context.what.step, context.inputs.get("untrained")
+    folder = checkpoint(context.inputs["train"].directory, step) if step else None
+    if step and folder is None:
+        raise TrainerFailedError(f"{context.inputs['train'].directory} holds no finished step {step}: run again")
+    with attempt:
+        result, documents = attempt.path("result", ".json"), attempt.path("documents", ".arrow")
+        evaluate_job = EvaluateJob(
+            model=where.what.model,
+            train=where.what.train,
+            precision=where.what.precision,
+            layout=where.layout,
+            vocabulary=held_out.figures["vocabulary"],
+            eod=held_out.figures["eod"],
+            checkpoint=str(folder.absolute()) if folder else None,
+            held_out=shards(held_out),
+            components=shards(tokens) if tokens else {},
+            evaluation=context.what.evaluation,
+            output=str(result.absolute()),
+            documents=str(documents.absolute()),
+            untrained=str(untrained.path("documents").absolute()) if untrained else None,
+            threads=where.threads,
+        )
+        start("pretrain.evaluate", evaluate_job, context.directory / "job.json", context.directory / "evaluate.log")
+        attempt.add("result", result, 1)
+        attempt.add("documents", documents, pa.ipc.open_file(pa.memory_map(str(documents))).read_all().num_rows)
+        attempt.figure("result", json.loads(result.read_text()))
+
+
+def _evaluate(job: Job) -> Phase:
+    return Phase("evaluate", [Item("all")], evaluate_item)
+
+
+def _seal(context: Context) -> Sealed:
+    return Sealed(Tally(), {"result": context.commits("evaluate")["all"].figures["result"]})
+
+
+EVALUATE = Program("evaluate", 1, ("torch", "megatron-core", "numpy"), (_evaluate,), _seal, beam=False)
+TRAIN = Program("train", 1, ("torch", "megatron-core", "numpy"), (), _seal, beam=False)
+
+
+def _give_back_memory() -> None:
+    """Return freed memory to the system: what the corpus stages leave in this process's pools would stand beside the
+    trainer's own to the end of the run."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
+    if trim is not None:
+        trim(0)
+
+
+def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path) -> None:
+    """Run `python -m module job.json` to its end, its output to the terminal and to `log`.
+
+    The child asks the kernel to end it with this process (SIKU_PARENT_PID). Ctrl-C is passed on, for a clean stop.
+    """
+    from pydantic import TypeAdapter
+
+    _give_back_memory()
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(TypeAdapter(type(job)).dump_json(job, indent=1))
+    temporary.replace(path)
+    command = [sys.executable, "-P", "-m", module, str(path.absolute())]
+    environment: dict[str, Any] = {**os.environ, "PYTHONUNBUFFERED": "1", "SIKU_PARENT_PID": str(os.getpid())}
+    with log.open("a") as file:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            start_new_session=True,  # a terminal's Ctrl-C reaches it through us alone, once
+        )
+        try:
+            for line in process.stdout or ():
+                file.write(line)
+                file.flush()
+                sys.stderr.write(line)
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+    if code:
+        raise TrainerFailedError(f"{module} ended with status {code}; its log is {log}")

@@ -1,0 +1,205 @@
+"""`siku config`, `siku ls`, `siku gc`."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+import psutil
+import pytest
+
+from conf.load import groups, load
+from pipelines.cli.settings import flat, keys, members, override_layer, setter, text_of
+from pipelines.cli.show import collect_garbage, config_layers, list_runs, show_config, stage_folders
+from pipelines.engine.lease import Owner
+from pipelines.past.summary import Spent
+from pipelines.report.report import write_report
+from tests.pipelines.fixtures import make_run
+
+
+def said(function, *arguments, **named):
+    lines = []
+    status = function(*arguments, lines.append, **named)
+    return status, "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load([])
+
+
+def at(value, path):
+    for part in path.split("."):
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    return value
+
+
+def test_every_key_has_its_value_and_a_doc_line(config):
+    found = {key.path: key for key in keys(config)}
+    assert len(found) > 100
+    for path, key in found.items():
+        if key.value:
+            assert key.value == text_of(at(config, path)), path
+            assert key.doc or path.rpartition(".")[2] in ("kind", "rule", "measure", "edit", "schedule"), path
+    assert found["layout.device"].choices == ("auto", "cpu", "cuda")
+    assert found["model.tied"].choices == ("true", "false")
+    assert found["train.schedule.schedule"].choices == ("constant", "cosine", "wsd")
+    assert set(found["recipe.filter.kind"].choices) >= {"crawl", "filter", "dedupe", "tokenize"}
+    assert found["model.hidden"].default == "required" and found["layout.tp"].default == "1"
+
+
+def test_who_set_a_key():
+    overrides = ["model=small", "train.optimizer.lr=0.5", "recipe.filter.rules={}", "site.store=elsewhere"]
+    layers = config_layers(overrides)
+    assert setter(layers, "train.optimizer.lr") == "command line, train.optimizer.lr=0.5"
+    assert setter(layers, "recipe.filter.rules.words.order") == "command line, recipe.filter.rules={}"
+    assert setter(layers, "model.hidden") == "conf/model/small.yaml (command line, model=small)"
+    assert setter(layers, "recipe.split.held_out") == "conf/recipe/bilingual.yaml"
+    assert setter(layers, "recipe.dedupe.bands") == "conf/dedup/minhash.yaml"
+    assert setter(layers, "layout.recompute") == "default"
+    assert setter(layers, "train.optimizer.lr_") == "default"
+
+
+def test_each_value_of_the_default_configuration_is_the_setters(config):
+    """What no file and no override sets is at its default."""
+    layers = config_layers([])
+    for key in keys(config):
+        if key.value and setter(layers, key.path) == "default":
+            assert key.value == key.default, key.path
+
+
+def test_flat_marks_whole_values():
+    assert set(flat({"a": {"b": 1, "c": {}}}, "p")) == {"p.a.b", "p.a.b=", "p.a.c", "p.a.c="}
+    layer = override_layer("++a.b={x: 1}")
+    assert layer.sets("a.b") and layer.sets("a.b.x") and layer.sets("a") and not layer.sets("a.bc")
+
+
+def test_config_below_a_path():
+    status, text = said(show_config, "train.optimizer", "", ["train.optimizer.lr=0.25"])
+    assert status == 0 and text.startswith("train.optimizer\n")
+    block = "train.optimizer.lr = 0.25\n    float; WHAT; default 0.001; set by command line, train.optimizer.lr=0.25\n"
+    assert block in text and "    peak learning rate" in text
+    assert all(line.startswith((" ", "train.optimizer")) for line in text.splitlines())
+    assert "WHERE" in said(show_config, "site.store", "", [])[1]
+
+
+def test_config_shows_what_other_choices_bring():
+    text = said(show_config, "train.schedule", "", [])[1]
+    assert "train.schedule.horizon_tokens = " in text
+    assert "train.schedule.decay_start_tokens  (with schedule=wsd)" in text
+
+
+def test_config_search_and_groups():
+    status, text = said(show_config, "", "LEARNING rate", [])
+    assert status == 0 and "train.optimizer.lr = " in text and "site.store" not in text
+    assert "model=  choose one: small, tiny" in said(show_config, "model", "", [])[1]
+    everything = said(show_config, "", "", [])[1]
+    for group in groups():
+        assert re.search(rf"^{group}=  choose one: ", everything, re.M)
+
+
+def test_config_of_no_key_names_the_nearest():
+    status, text = said(show_config, "train.optimizer.lrr", "", [])
+    assert status == 1 and "train.optimizer.lr" in text
+    assert said(show_config, "", "zzzzzz", [])[0] == 1
+
+
+def test_members_of_unions():
+    assert members(int | None) == () and members(dict[str, int]) == ()
+
+
+def test_ls_tells_each_run(tmp_path):
+    assert "holds no finished run" in said(list_runs, tmp_path)[1]
+    history = make_run(tmp_path)
+    assert "no summary" in said(list_runs, tmp_path)[1]
+    write_report(history, history.folder, Spent(1.0, None))
+    second = tmp_path / "runs" / "第二"
+    shutil.copytree(history.folder, second)
+    status, text = said(list_runs, tmp_path)
+    assert status == 0
+    assert [line.split()[0] for line in text.splitlines()[:-1]] == ["第二", "demo"]
+    first = text.splitlines()[0]
+    assert "6 steps" in first and f"{len(history.stages)} stages" in first and "en 1.5000, zh 1.7000" in first
+    each, together = re.search(r"([\d.]+) MB  bits", first)[1], re.search(r"([\d.]+) MB, shared", text)[1]
+    assert each == together  # the same stages, counted once
+    (second / "summary.json").write_text("{")
+    with pytest.raises(RuntimeError, match=r"summary\.json is not readable"):
+        list_runs(tmp_path, print)
+
+
+def orphan(root, kind="filter", digest="0" * 24):
+    folder = root / kind / digest
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    (folder / "commits" / "judge").mkdir(parents=True)
+    (folder / "commits" / "judge" / "x.json").write_text("x" * 20_000)
+    return folder
+
+
+def contents(root):
+    return {path: path.stat().st_size for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_gc_shows_first_and_removes_only_what_no_run_reaches(tmp_path):
+    history = make_run(tmp_path)
+    before = contents(tmp_path)
+    doomed = [
+        orphan(tmp_path),
+        orphan(tmp_path, "crawl", "1" * 24 + "/crawl-0001"),
+        orphan(tmp_path, "train", "2" * 24),
+    ]
+    (tmp_path / "checksums").mkdir()
+    (tmp_path / "checksums" / ("3" * 24)).mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("kept: no stage's folder")
+    there = contents(tmp_path)
+    status, text = said(collect_garbage, tmp_path)
+    assert status == 0 and contents(tmp_path) == there
+    for folder in doomed:
+        assert f"0.02 MB  {folder.relative_to(tmp_path)}" in text
+    assert f"0.06 MB in 3 of {len(history.stages) + 3} stage folders" in text
+    status, text = said(collect_garbage, tmp_path, remove=True)
+    assert status == 0 and "removed 0.06 MB" in text
+    assert not any(folder.exists() for folder in doomed)
+    assert contents(tmp_path) == {**before, tmp_path / "notes" / "mine.txt": 23}
+    assert said(collect_garbage, tmp_path, remove=True)[1].endswith("nothing to remove")
+
+
+def test_gc_leaves_a_store_alone_while_a_run_is_in_progress(tmp_path):
+    make_run(tmp_path)
+    busy, other = orphan(tmp_path), orphan(tmp_path, "edit", "4" * 24)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        owner = Owner(socket.gethostname(), child.pid, psutil.Process(child.pid).create_time(), "")
+        (busy / "lease.json").write_text(json.dumps(asdict(owner)))
+        there = contents(tmp_path)
+        status, text = said(collect_garbage, tmp_path, remove=True)
+        assert status == 1 and f"in use     {busy.relative_to(tmp_path)}, by process {child.pid}" in text
+        assert {p: s for p, s in contents(tmp_path).items() if p.suffix != ".lock"} == there
+    finally:
+        child.kill()
+        child.wait()
+    status, text = said(collect_garbage, tmp_path, remove=True)
+    assert status == 0 and not busy.exists() and not other.exists()
+
+
+def test_gc_of_a_store_without_runs(tmp_path):
+    folder = orphan(tmp_path)
+    assert list(stage_folders(tmp_path)) == [folder]
+    assert said(collect_garbage, tmp_path, remove=True)[0] == 0 and not folder.exists()
+    assert said(collect_garbage, tmp_path / "nowhere")[0] == 0
+
+
+def test_latest_run_is_by_time(tmp_path):
+    from pipelines.past.history import open_run
+
+    history = make_run(tmp_path)
+    shutil.copytree(history.folder, tmp_path / "runs" / "older")
+    past = time.time() - 100
+    os.utime(tmp_path / "runs" / "older" / "run.json", (past, past))
+    assert open_run(tmp_path, "").name == "demo" and open_run(tmp_path, "older").name == "older"

@@ -1,0 +1,187 @@
+"""One configuration becomes one graph; what does not fit together is refused by name; only WHAT counts."""
+
+import dataclasses
+
+import pytest
+
+from conf.load import load
+from corpus.configuration import FileRef
+from pipelines.engine.stage import Stage
+from pipelines.graph.plan import make_plan
+from pipelines.graph.recipe import Builder, RecipeError, SnapshotWhat, source_of, with_training
+from pipelines.stages.train import TrainWhat
+
+SOURCE = Stage("source", "snapshot", 1, SnapshotWhat(digest="1" * 24), {}, (), str)
+
+
+def hashed(reference: FileRef) -> str:
+    return f"hash of {reference}"
+
+
+def graph(*overrides, recipe=None, source=SOURCE):
+    config = load(overrides)
+    built = Builder(recipe or config.recipe, hashed, source).build()
+    what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
+    return with_training(built, what, config.evaluation, config.run.steps, hashed)
+
+
+def digests(*overrides, **more):
+    return {name: stage.digest for name, stage in graph(*overrides, **more).stages.items() if name != "source"}
+
+
+@pytest.fixture(scope="module")
+def base():
+    return digests()
+
+
+def changed(base, *overrides):
+    now = digests(*overrides)
+    assert now.keys() == base.keys()
+    return {name for name in base if now[name] != base[name]}
+
+
+AFTER_FILTER = {"filter", "detox", "dedupe", "decontaminate", "tokens", "train", "evaluate"}
+AFTER_SPLIT = AFTER_FILTER | {"split", "tokenizer", "held_out", "untrained"}
+TRAINING = {"train", "untrained", "evaluate"}
+MEASURES = {f"measure.{m}" for m in ("length", "language", "quality", "repetition", "signature", "exact", "toxicity")}
+CHANGES = {
+    "recipe.filter.rules.extra={rule: range, order: 99, column: length.bytes, minimum: {other: 5}}": AFTER_FILTER,
+    "recipe.dedupe.jaccard=0.71": AFTER_FILTER - {"filter", "detox"},
+    "recipe.decontaminate.share=0.3": AFTER_FILTER - {"filter", "detox", "dedupe"},
+    "recipe.split.salt=盐": AFTER_SPLIT,
+    "recipe.tokenizer.vocabulary=2000": {"tokenizer", "tokens", "held_out", *TRAINING},
+    "recipe.measure.measures.signature.permutations=256": {"measure.signature", *AFTER_SPLIT},
+    "recipe.clean.edits.mask.order=5": {"clean", *MEASURES, *AFTER_SPLIT},
+    "train.seed=7": TRAINING,
+    "run.steps=4": {"evaluate"},  # a trajectory grows: how far it goes is not what it is
+}
+
+
+@pytest.mark.parametrize("override", CHANGES)
+def test_a_change_reaches_what_follows_and_nothing_else(base, override):
+    assert changed(base, override) == CHANGES[override]
+
+
+WHERE = [
+    "site.store=/elsewhere",
+    "site.workers=7",
+    "site.threads=1",
+    "site.runner=FlinkRunner",
+    "site.checkpoint_every=3",
+    "site.keep=9",
+    "site.politeness.delay_s=9",
+    "site.hosts.sample.delay_s=3",
+    "layout.tp=2",
+    "layout.dp=2",
+    "run.name=another",
+    "run.until=tokens",
+    "run.repeat=true",
+    "run.snapshot=new",
+]
+
+
+def test_where_never_counts(base):
+    for override in WHERE:
+        assert changed(base, override) == set(), override
+
+
+def test_the_word_for_a_stage_and_the_order_of_the_mapping_do_not_count(base):
+    recipe = load([]).recipe
+    assert digests(recipe=dict(reversed(recipe.items()))) == base
+
+    def renamed(name, spec):
+        inputs = {f: f"阶段 {getattr(spec, f)}" for f in ("input", "tokenizer") if hasattr(spec, f)}
+        return f"阶段 {name}", dataclasses.replace(spec, **inputs) if inputs else spec
+
+    other = digests(recipe=dict(renamed(name, spec) for name, spec in recipe.items()))
+    assert sorted(other.values()) == sorted(base.values())
+
+
+def test_the_source_counts_by_content(base):
+    other = dataclasses.replace(SOURCE, what=SnapshotWhat(digest="2" * 24))
+    assert not set(digests(source=other).values()) & set(base.values())
+    renamed = digests(source=dataclasses.replace(SOURCE, name="网"))
+    assert {name: digest for name, digest in renamed.items() if name != "网"} == base
+
+
+def test_each_stage_follows_its_inputs_and_sees_what_came_before():
+    stages = graph().stages
+    seen = set()
+    for name, stage in stages.items():
+        assert {source.name for source in stage.inputs.values()} <= seen
+        seen.add(name)
+    verdicts = [stages["tokens"].inputs[f"verdict.{i:02d}"].name for i in range(4)]
+    assert verdicts == ["filter", "detox", "dedupe", "decontaminate"]
+    # The held-out side and the tokenizer see no verdict of the recipe under test.
+    for name in ("held_out", "tokenizer"):
+        assert not [role for role in stages[name].inputs if role.startswith("verdict.")]
+    assert stages["split"].inputs["edition"] is stages["clean"]
+    assert all(stages[m].inputs == {"edition": stages["clean"]} for m in MEASURES)
+
+
+def test_an_edit_after_the_split_drops_measures_and_keeps_verdicts():
+    recipe = dict(load([]).recipe)
+    recipe["again"] = dataclasses.replace(recipe["clean"], input="dedupe")
+    recipe["decontaminate"] = dataclasses.replace(recipe["decontaminate"], input="again")
+    with pytest.raises(RecipeError, match=r"recipe\.tokens reads the measures \['language'\], which no measure stage"):
+        Builder(recipe, hashed, SOURCE).build()
+    recipe["remeasure"] = dataclasses.replace(recipe["measure"], input="again")
+    recipe["decontaminate"] = dataclasses.replace(recipe["decontaminate"], input="remeasure")
+    built = Builder(recipe, hashed, SOURCE).build().stages
+    assert built["tokens"].inputs["edition"] is built["again"]
+    assert built["tokens"].inputs["measure.language"] is built["remeasure.language"]
+    assert built["tokens"].inputs["verdict.02"] is built["dedupe"]
+
+
+def broken(**changes):
+    recipe = dict(load([]).recipe)
+    for name, change in changes.items():
+        if change is None:
+            del recipe[name]
+        else:
+            recipe[name] = dataclasses.replace(recipe[name], **change)
+    return recipe
+
+
+BROKEN = {
+    r"recipe\.filter is its own input, by way of filter -> decontaminate -> dedupe -> detox -> filter": {
+        "filter": {"input": "decontaminate"}
+    },
+    r"recipe\.filter\.input='spilt': the recipe has no such stage; it has \['clean',": {"filter": {"input": "spilt"}},
+    r"recipe\.filter\.input='measure' leads to no split: put a split stage before it": {"filter": {"input": "measure"}},
+    r"recipe\.clean\.input='source' leads to no edition: put an extract stage before it": {
+        "clean": {"input": "source"}
+    },
+    r"recipe\.split reads the measures \['exact', .*\], which no measure stage before it makes": {
+        "split": {"input": "clean"}
+    },
+    r"recipe\.(tokens|held_out)\.tokenizer='dedupe' is no tokenizer stage": {
+        "tokens": {"tokenizer": "dedupe"},
+        "held_out": {"tokenizer": "dedupe"},
+    },
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_stages_that_do_not_fit_are_refused_by_name(message):
+    with pytest.raises(RecipeError, match=message):
+        graph(recipe=broken(**BROKEN[message]))
+
+
+def test_sources_and_sides_are_counted():
+    recipe = load([]).recipe
+    assert source_of(recipe)[0] == "source"
+    with pytest.raises(RecipeError, match=r"2 sources \(\['source', 'more'\]\)"):
+        source_of({**recipe, "more": recipe["source"]})
+    with pytest.raises(RecipeError, match="0 sources"):
+        source_of(broken(source=None))
+    with pytest.raises(RecipeError, match=r"0 tokenize stages with side=held_out .*: training needs one"):
+        graph(recipe=broken(held_out=None))
+    with pytest.raises(RecipeError, match="2 tokenize stages with side=train"):
+        graph(recipe=broken(held_out={"side": "train"}))
+
+
+def test_a_plan_of_a_crawl_waits_for_its_snapshot(tmp_path):
+    plan = make_plan(load([f"site.store={tmp_path}/s"]))
+    assert plan.graph is None and [stage.kind for stage in plan.stages()] == ["crawl"]
+    assert not (tmp_path / "s" / "crawl").exists()
