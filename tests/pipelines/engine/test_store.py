@@ -351,7 +351,8 @@ def test_killed_before_and_after_each_step_of_a_commit(tmp_path, point):
     expected = build(tmp_path / "whole")
     root = tmp_path / "s"
     code = (
-        "import os, sys; from pathlib import Path\nfrom pipelines.engine import store; from tests.pipelines import programs\n"
+        "import os, sys; from pathlib import Path\n"
+        "from pipelines.engine import store; from tests.pipelines import programs\n"
         "owner, name = (os, 'link') if sys.argv[2] == 'os.link' else (store, sys.argv[2])\n"
         "real, after = getattr(owner, name), sys.argv[3] == 'after'\n"
         "def last(*arguments):\n"
