@@ -4,26 +4,30 @@ It depends on the documents' ids and lengths, the weights, the sequence length a
 else: not on shard boundaries, the number of samples asked for, the layout or the version of numpy.
 
 A component is an endless stream of tokens: epoch after epoch, each a permutation of its documents keyed by
-(source, seed, epoch). A sample is sequence_length + 1 tokens of that stream, and consecutive samples of a
-component share one token, so that every token is a target once. Samples of several components are interleaved by
-their due times (Webster's rule): the k-th sample of a component with weight w is due at (k + 1/2) / w, in exact
-integers. No count ever strays more than a few samples from its share, and position n is found without counting up
-to it. Everything is prefix-stable: a longer run begins with the shorter one.
+(source, seed, epoch). The stream is cut into windows of sequence_length + 1 tokens; each shares one token with the
+next, so that every token is a target once. A window belongs to the epoch in which it begins (the last of an epoch
+reads on into the next one), and the windows of an epoch are permuted again, so that consecutive samples are a random
+draw and not a run through one document. Samples of several components are interleaved by their due times (Webster's
+rule): the k-th sample of a component with weight w is due at (k + 1/2) / w, in exact integers. No count ever strays
+more than a few samples from its share, and position n is found without counting up to it. Everything is
+prefix-stable: a longer run begins with the shorter one.
 """
 
 import hashlib
 import heapq
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-ORDER_VERSION = 1
+ORDER_VERSION = 2
+Rest = Literal["natural", "zero"]
 _U64 = np.uint64
+_ROUNDS = 8  # four make a strong pseudorandom permutation (Luby and Rackoff, 1988); small domains want more
 _EPOCHS_HELD = 2  # a step spans at most two epochs of a component, unless the component is tiny
 
 
@@ -87,6 +91,26 @@ def key64(*parts: str | int) -> tuple[np.uint64, np.uint64]:
     return _U64(first), _U64(second)
 
 
+def permute(indices: npt.NDArray[np.uint64], size: int, key: tuple[np.uint64, np.uint64]) -> npt.NDArray[np.uint64]:
+    """Where a keyed permutation of [0, size) sends each index, size < 2^62.
+
+    A Feistel network over two digits of base ceil(sqrt(size)), repeated until it lands below size (Black and Rogaway,
+    CT-RSA 2002). A slice costs its own length, and nothing is held; a shuffled array takes 8 bytes a window.
+    """
+    first, second = key
+    base = _U64(math.isqrt(size - 1) + 1)
+    out, pending = np.empty_like(indices), np.arange(len(indices))
+    while len(pending):
+        left, right = np.divmod(indices, base)
+        for turn in range(_ROUNDS):
+            left, right = right, (left + mix64(mix64(right ^ first) + second + _U64(turn)) % base) % base
+        indices = left * base + right
+        within = indices < size
+        out[pending[within]] = indices[within]
+        pending, indices = pending[~within], indices[~within]
+    return out
+
+
 class _Stream:
     """One component as an endless stream of tokens; holds the permutations of its last epochs, O(documents)."""
 
@@ -115,6 +139,17 @@ class _Stream:
             self._epochs[epoch] = rows, np.cumsum(self.component.lengths[rows], dtype=np.int64)
         return self._epochs[epoch]
 
+    def begins(self, first: int, last: int, length: int) -> Iterator[int]:
+        """Where in the stream the component's own samples [first, last) begin."""
+        while first < last:
+            epoch = first * length // self.tokens
+            start, end = (-(-number * self.tokens // length) for number in (epoch, epoch + 1))
+            stop = min(last, end)
+            key = key64("siku.order.windows", ORDER_VERSION, self.component.name, self.seed, epoch)
+            windows = permute(np.arange(first - start, stop - start, dtype=np.uint64), end - start, key)
+            yield from ((start + window) * length for window in windows.tolist())
+            first = stop
+
     def spans(self, sample: int, begin: int, length: int) -> Iterator[Span]:
         """The stream's tokens [begin, begin + length), by document."""
         while length > 0:
@@ -130,60 +165,99 @@ class _Stream:
                 offset, begin, length, position = offset + taken, begin + taken, length - taken, position + 1
 
 
-def _integer_weights(weights: Mapping[str, float], components: Sequence[Component]) -> list[int]:
-    """Weights as exact integers in the ratio given, in the components' order; 0 leaves a component out."""
-    if not weights:
-        return [component.tokens for component in components]
-    names = [component.name for component in components]
-    if unknown := sorted(set(weights) - set(names)):
-        raise OrderError(f"mixture weight for {unknown[0]!r}, which is no component: choose among {sorted(names)}")
-    exact = []
-    for name in names:
-        weight = weights.get(name, 0)
+def check_mixture(weights: Mapping[str, float], rest: Rest | None, names: Collection[str]) -> None:
+    """Raise OrderError for a mixture that does not say what each component gets; needs their names alone.
+
+    No weights: every component by its tokens. Weights for all of them: shares in their ratio. Weights for some:
+    `rest` says what the others get, `zero` nothing, `natural` what the weights leave of 1, by their tokens.
+    """
+    named = ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
+    for name, weight in weights.items():
+        if name not in names:
+            raise OrderError(f"mixture.weights.{name}: no component has this name: choose among {sorted(names)}")
         if not math.isfinite(weight) or weight < 0:
-            raise OrderError(f"mixture weight of {name!r} is {weight}: give a finite number of 0 or more")
-        exact.append(Fraction(weight))
-    scale = math.lcm(*(weight.denominator for weight in exact))
-    return [int(weight * scale) for weight in exact]
+            raise OrderError(f"mixture.weights.{name} is {weight}: give a finite number of 0 or more")
+    others = sorted(set(names) - set(weights)) if weights else []
+    if others and rest is None:
+        raise OrderError(
+            f"mixture.weights ({named}) leaves out {', '.join(others)}: give each a weight, or say what the "
+            "others get: mixture.rest=zero (nothing), or mixture.rest=natural (what the weights leave of 1, by tokens)"
+        )
+    if others and rest == "natural" and sum(map(_exact, weights.values())) >= 1:
+        raise OrderError(
+            f"mixture.weights ({named}) leaves nothing of 1 for {', '.join(others)}, which mixture.rest=natural would "
+            "share: lower the weights, or set mixture.rest=zero"
+        )
+    if weights and not any(weights.values()) and not (others and rest == "natural"):
+        raise OrderError(f"mixture.weights ({named}) gives nothing to any component: nothing to train on")
+
+
+def _exact(weight: float) -> Fraction:
+    return Fraction(str(float(weight)))  # as it was written: .7 is 7/10, so that shares that add up to 1 do
+
+
+def shares(weights: Mapping[str, float], rest: Rest | None, tokens: Mapping[str, int]) -> dict[str, int]:
+    """Each component's share of the samples, as integers in the mixture's ratio; `tokens` of one epoch by component.
+
+    Raises OrderError where `check_mixture` does, and for a weight on a component without tokens.
+    """
+    check_mixture(weights, rest, tokens)
+    if not weights:
+        return dict(tokens)
+    exact = {name: _exact(weights.get(name, 0)) for name in tokens}
+    for name, weight in exact.items():
+        if weight and not tokens[name]:
+            raise OrderError(f"component {name!r} has weight but no tokens: set mixture.weights.{name}=0")
+    others = {name: count for name, count in tokens.items() if name not in weights}
+    if rest == "natural" and any(others.values()):
+        left, total = 1 - sum(exact.values(), Fraction()), sum(others.values())
+        exact |= {name: left * count / total for name, count in others.items()}
+    scale = math.lcm(*(weight.denominator for weight in exact.values()))
+    whole = {name: int(weight * scale) for name, weight in exact.items()}
+    common = math.gcd(*whole.values()) or 1
+    return {name: weight // common for name, weight in whole.items()}
 
 
 class Order:
     """The samples of a mixture; pure, and cheap to build again.
 
-    `weights` are shares of samples by component name; empty means proportional to tokens.
+    `weights` and `rest` are shares of samples by component name, as `check_mixture` says.
     """
 
     def __init__(
-        self, components: Sequence[Component], weights: Mapping[str, float], sequence_length: int, seed: int
+        self,
+        components: Sequence[Component],
+        weights: Mapping[str, float],
+        sequence_length: int,
+        seed: int,
+        rest: Rest | None = None,
     ) -> None:
         ordered = sorted(components, key=lambda component: component.name)
         if len({component.name for component in ordered}) != len(ordered):
             raise OrderError(f"component names repeat: {[component.name for component in ordered]}")
         if sequence_length < 1:
             raise OrderError(f"sequence_length is {sequence_length}: give 1 or more")
-        integers = _integer_weights(weights, ordered)
-        for component, weight in zip(ordered, integers, strict=True):
-            if weight and not component.tokens:
-                raise OrderError(f"component {component.name!r} has weight but no tokens: leave it out of the mixture")
-        used = [(c, w) for c, w in zip(ordered, integers, strict=True) if w]
+        integers = shares(weights, rest, {component.name: component.tokens for component in ordered})
+        used = [component for component in ordered if integers[component.name]]
         if not used:
             raise OrderError("no component has both weight and tokens: nothing to train on")
         self.sequence_length, self.seed = sequence_length, seed
-        self.weights: tuple[int, ...] = tuple(weight for _, weight in used)
-        self._streams = [_Stream(component, seed) for component, _ in used]
+        self.names: tuple[str, ...] = tuple(component.name for component in used)
+        self.weights: tuple[int, ...] = tuple(integers[name] for name in self.names)
+        self._streams = [_Stream(component, seed) for component in used]
 
     def counts(self, position: int) -> list[int]:
-        """How many of the first `position` samples each used component has (names in sorted order)."""
+        """How many of the first `position` samples each used component has, in the order of `names`."""
         # Up to the due time (position - K) / W at most position - K/2 samples are due: start there, walk the rest.
         total, kinds = sum(self.weights), len(self.weights)
         base = max(position - kinds, 0)
         counts = [(2 * base * weight + total) // (2 * total) for weight in self.weights]
-        for index, _ in self._walk(counts, position - sum(counts)):
+        for index in self._walk(counts, position - sum(counts)):
             counts[index] += 1
         return counts
 
-    def _walk(self, counts: Sequence[int], steps: int) -> Iterator[tuple[int, int]]:
-        """The next `steps` samples after `counts`, as (component, its own sample index)."""
+    def _walk(self, counts: Sequence[int], steps: int) -> Iterator[int]:
+        """The components of the next `steps` samples after `counts`."""
         # Due times (2k + 1) / 2w as integers over a common denominator; ties go to the first name.
         common = math.lcm(*self.weights)
         unit = [common // weight for weight in self.weights]
@@ -192,14 +266,19 @@ class Order:
         for _ in range(steps):
             due, index, count = heap[0]
             heapq.heapreplace(heap, (due + 2 * unit[index], index, count + 1))
-            yield index, count
+            yield index
 
     def spans(self, first: int, last: int) -> list[Span]:
         """The spans of samples [first, last), in reading order."""
         if not 0 <= first <= last:
             raise OrderError(f"samples [{first}, {last}) are no range: give 0 <= first <= last")
-        length = self.sequence_length
+        length, before = self.sequence_length, self.counts(first)
+        chosen = list(self._walk(before, last - first))
+        begins = [
+            stream.begins(before[index], before[index] + chosen.count(index), length)
+            for index, stream in enumerate(self._streams)
+        ]
         spans: list[Span] = []
-        for sample, (index, own) in enumerate(self._walk(self.counts(first), last - first), start=first):
-            spans.extend(self._streams[index].spans(sample, own * length, length + 1))
+        for sample, index in enumerate(chosen, start=first):
+            spans.extend(self._streams[index].spans(sample, next(begins[index]), length + 1))
         return spans

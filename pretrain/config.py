@@ -1,7 +1,7 @@
 """What is trained (WHAT: model, train, precision, mixture, evaluation) and where (WHERE: layout)."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, model_validator
@@ -113,12 +113,17 @@ class Precision:
 
 @configuration
 class Mixture:
-    """Which component gives how many samples."""
+    """Which component gives how many samples; `corpus.order.check_mixture` says which mixtures there can be."""
 
     version: ClassVar[int] = 1
-    weights: Annotated[Mapping[str, Annotated[float, Ge(0)]], Doc("share by component; empty: by tokens")] = Field(
-        default_factory=dict
-    )
+    weights: Annotated[
+        Mapping[str, Annotated[float, Ge(0)]],
+        Doc("share of samples by component (source, language or source/language); empty: by tokens"),
+    ] = Field(default_factory=dict)
+    rest: Annotated[
+        Literal["natural", "zero"] | None,
+        Doc("components without a weight get; zero: nothing; natural: what the weights leave of 1, by tokens"),
+    ] = None
 
 
 @configuration
@@ -159,6 +164,49 @@ def padded_vocabulary(model: Model, tokenizer: int) -> int:
             f"model.vocabulary={model.vocabulary} is smaller than the tokenizer's {tokenizer}: raise it, or set it to 0"
         )
     return model.vocabulary
+
+
+class _Fall(NamedTuple):
+    """How a rate falls from its peak: tokens seen at begin and end, the floor, and the fields that set the end."""
+
+    begin: int
+    end: int
+    floor: float
+    fields: str
+
+
+def _fall(schedule: Schedule) -> _Fall | None:
+    if isinstance(schedule, Cosine):
+        return _Fall(0, schedule.horizon_tokens, schedule.floor, "train.schedule.horizon_tokens")
+    if isinstance(schedule, WarmupStableDecay):
+        begin, fields = schedule.decay_start_tokens, "train.schedule.decay_start_tokens + decay_tokens"
+        return _Fall(begin, begin + schedule.decay_tokens, schedule.floor, fields)
+    return None
+
+
+def schedule_notes(train: Train, sequence_length: int, steps: int) -> list[str]:
+    """What of warm-up, schedule and `run.steps` does not fit, a sentence each. No errors: a run may go on later."""
+    batch, warmup, fall = train.global_batch * sequence_length, train.warmup_tokens, _fall(train.schedule)
+    run, total = f"run.steps={steps:,} ({batch:,} tokens each)", steps * batch
+    notes = []
+    if 0 < total < warmup:
+        notes.append(
+            f"{run} ends in the warm-up, at {total / warmup:.0%} of the peak rate: lower train.warmup_tokens={warmup:,}"
+        )
+    if fall is None:
+        return notes
+    last, end = -(-fall.end // batch), f"{fall.fields}={fall.end:,}"
+    if warmup > (fall.begin or fall.end - 1):
+        notes.append(f"train.warmup_tokens={warmup:,} is not over when the rate should fall ({end}): lower it")
+    if steps > last:
+        notes.append(
+            f"{run} goes on after {end} (step {last:,}): {1 - last / steps:.0%} of the run is at the floor, "
+            f"{fall.floor:g} of the peak rate: {total:,} fits"
+        )
+    # A cosine more than a quarter longer than the run costs loss (Hoffmann et al., arXiv:2203.15556, appendix B).
+    elif fall.begin < total < (fall.end if fall.begin else fall.end / 1.25):
+        notes.append(f"{run} ends long before {end} (step {last:,}), at a high rate: {total:,} fits")
+    return notes
 
 
 def check_layout(model: Model, train: Train, layout: Layout, tokenizer: int) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from corpus.order import Component, Order
 from corpus.shard import open_shard
+from pretrain.config import Mixture
 
 Tokens = npt.NDArray[np.int64]
 
@@ -79,13 +80,15 @@ class Batches:
     def __init__(
         self,
         components: Mapping[str, Sequence[str]],
-        weights: Mapping[str, float],
+        mixture: Mixture,
         sequence_length: int,
         seed: int,
         vocabulary: int,
     ) -> None:
         self._shards = {name: TokenShards(name, paths) for name, paths in sorted(components.items())}
-        self.order = Order([s.component() for s in self._shards.values()], weights, sequence_length, seed)
+        self.order = Order(
+            [s.component() for s in self._shards.values()], mixture.weights, sequence_length, seed, mixture.rest
+        )
         self._vocabulary = vocabulary
 
     def samples(self, first: int, last: int) -> Tokens:

@@ -133,9 +133,7 @@ def run_rank(job: TrainJob) -> int:
     with trajectory.ownership(directory) if place.rank == 0 else nullcontext():
         start, attempt = _prepare(job, place)
         trained = _build(job, platform, place, start)
-        batches = Batches(
-            job.components, job.mixture.weights, job.model.sequence_length, job.train.data_seed, job.vocabulary
-        )
+        batches = Batches(job.components, job.mixture, job.model.sequence_length, job.train.data_seed, job.vocabulary)
         journal = Journal(directory / "journal.jsonl") if place.rank == 0 else None
         chosen: list[callbacks.Callback] = [
             callbacks.NanGuard(),

@@ -1,7 +1,6 @@
 """The order of training: prefix-stable, exact in its shares, every token a target once an epoch."""
 
 import hashlib
-import itertools
 from collections import Counter
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.order import Component, Order, OrderError, Span, mix64
+from corpus.order import Component, Order, OrderError, Span, check_mixture, key64, mix64, permute, shares
 
 
 def component(name: str, lengths: list[int], salt: str = "") -> Component:
@@ -48,22 +47,103 @@ def test_a_longer_run_begins_with_the_shorter_one(parts, shares, length, seed, c
 
 @settings(max_examples=40, deadline=None)
 @given(lengths, st.integers(1, 17), st.integers(0, 3))
-def test_every_token_is_a_target_once_an_epoch_and_samples_share_one_token(part, length, seed):
+def test_every_token_is_read_once_an_epoch_and_predicted_once(part, length, seed):
     order = Order([component("zh", part)], {}, length, seed)
     epochs, total = 3, sum(part)
-    samples = positions(order.spans(0, -(-epochs * total // length)))
-    for one, two in itertools.pairwise(samples):
-        assert one[-1] == two[0]
-    targets = Counter(token for sample in samples for token in sample[1:])
-    inputs = Counter(token for sample in samples for token in sample[:-1])
-    every = {
-        ("zh", document.tobytes(), at, epoch)
-        for document, size in zip(component("zh", part).ids, part, strict=True)
-        for at in range(size)
-        for epoch in range(epochs)
-    }
-    assert set(targets.values()) == {1} and set(inputs.values()) == {1}
-    assert every - set(targets) == {samples[0][0]}  # only the very first token of the stream is never predicted
+    ids = [document.tobytes() for document in component("zh", part).ids]
+    for epoch in range(1, epochs + 1):
+        samples = positions(order.spans(0, -(-epoch * total // length)))  # the windows that begin in these epochs
+        inputs = Counter(token for sample in samples for token in sample[:-1])
+        targets = Counter(token for sample in samples for token in sample[1:])
+        assert set(inputs.values()) == {1} and set(targets.values()) == {1}
+        every = {
+            ("zh", i, at, e) for i, size in zip(ids, part, strict=True) for at in range(size) for e in range(epoch)
+        }
+        assert every <= set(inputs) and len(inputs) - len(every) < length  # the last one reads on into the next epoch
+        (first,) = every - set(targets)  # only the very first token of the stream is never predicted
+        assert first[2:] == (0, 0)
+
+
+U64 = 2**64
+
+
+def mixed(x: int) -> int:
+    """splitmix64's finalizer in plain integers."""
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % U64
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % U64
+    return x ^ (x >> 31)
+
+
+def written_out(part: Component, length: int, seed: int, epochs: int) -> list[list[tuple[str, bytes, int, int]]]:
+    """The samples of some epochs by the docstring alone: the whole stream in memory, its windows reordered."""
+
+    def key(kind: str, epoch: int) -> list[int]:
+        parts = (kind, "2", part.name, str(seed), str(epoch))
+        data = b"".join(len(p.encode()).to_bytes(8, "big") + p.encode() for p in parts)
+        return [int.from_bytes(hashlib.sha256(data).digest()[at : at + 8], "big") for at in (0, 8)]
+
+    stream, samples = [], []
+    sizes = {document.tobytes(): int(size) for document, size in zip(part.ids, part.lengths, strict=True)}
+    for epoch in range(epochs + length + 1):
+        one, two = key("siku.order", epoch)
+        ranks = {
+            mixed(mixed(int.from_bytes(i[:8], "big") ^ one) ^ int.from_bytes(i[8:], "big") ^ two): i for i in sizes
+        }
+        stream += [(part.name, i, at, epoch) for _, i in sorted(ranks.items()) for at in range(sizes[i])]
+    for epoch in range(epochs):
+        windows = [at for at in range(0, len(stream), length) if stream[at][3] == epoch]
+        base = next(b for b in range(1, len(windows) + 2) if b * b >= len(windows))
+        one, two = key("siku.order.windows", epoch)
+        for place in range(len(windows)):
+            while True:
+                left, right = divmod(place, base)
+                for turn in range(8):
+                    left, right = right, (left + mixed((mixed(right ^ one) + two + turn) % U64)) % base
+                place = left * base + right
+                if place < len(windows):
+                    break
+            samples.append(stream[windows[place] : windows[place] + length + 1])
+    return samples
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths, st.integers(1, 40), st.integers(0, 3), st.integers(0, 50))
+def test_the_order_is_the_one_written_out_plainly(part, length, seed, skipped):
+    expected = written_out(component("中文", part), length, seed, 3)
+    order = Order([component("中文", part)], {}, length, seed)
+    assert positions(order.spans(0, len(expected))) == expected
+    first = min(skipped, len(expected))
+    assert positions(order.spans(first, len(expected))) == expected[first:]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5000), st.integers(0, 2**32), st.integers(0, 5000), st.integers(0, 5000))
+def test_a_permutation_is_one_whatever_slice_is_asked_for(size, seed, one, other):
+    first, last = sorted((min(one, size), min(other, size)))
+    whole = permute(np.arange(size, dtype=np.uint64), size, key64(seed)).tolist()
+    assert sorted(whole) == list(range(size))
+    assert permute(np.arange(first, last, dtype=np.uint64), size, key64(seed)).tolist() == whole[first:last]
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 16, 17])
+def test_every_place_is_as_likely_as_any_other(size):
+    keys, counts, pairs = 1500, np.zeros((size, size)), np.zeros(size)
+    for seed in range(keys):
+        found = permute(np.arange(size, dtype=np.uint64), size, key64("uniform", seed)).astype(int)
+        counts[np.arange(size), found] += 1
+        pairs[(found[1:] - found[:-1]) % size] += 1
+    expected = keys / size
+    assert ((counts - expected) ** 2 / expected).sum() < 2 * size**2  # chi squared: (size - 1)^2 is its mean
+    share = pairs[1:] / pairs.sum()  # distances of neighbours: none is favoured, least of all 1
+    assert abs(share - 1 / (size - 1)).max() < 0.25 / (size - 1)
+
+
+def test_a_batch_is_a_draw_of_windows_not_a_run_through_one_document():
+    sizes = np.random.Generator(np.random.Philox(5)).integers(2_000, 20_000, 200).tolist()
+    order, batch = Order([component("long", sizes)], {}, 128, 1), 64
+    seen = [len({s.document for s in order.spans(at, at + batch)}) for at in range(0, 40 * batch, batch)]
+    part = np.array(sizes) / sum(sizes)
+    assert np.mean(seen) > 0.95 * (1 - (1 - part) ** batch).sum()  # of 64 windows drawn at random: 54 documents
 
 
 def test_epochs_seeds_and_sources_are_different_permutations():
@@ -103,15 +183,41 @@ def test_a_blend_keeps_its_shares_at_every_position(shares, position):
     assert sorted(b - a for a, b in zip(counts, following, strict=True)) == [0, 0, 1]
 
 
-def test_weights_are_by_tokens_by_name_or_none():
-    components = [component("en", [300]), component("zh", [100])]
-    assert Order(components, {}, 1, 1).counts(400) == [300, 100]
-    assert Order(components, {"en": 0.5, "zh": 1.5}, 1, 1).counts(400) == [100, 300]
-    assert Order(components, {"zh": 2}, 1, 1).counts(400) == [400]
+def test_weights_are_by_tokens_or_say_what_each_component_gets():
+    components = [component("en", [300]), component("web/zh", [100]), component("zh", [50])]
+    tokens = {c.name: c.tokens for c in components}
+    assert Order(components, {}, 1, 1).counts(450) == [300, 100, 50]
+    assert Order(components, {"en": 0.5, "web/zh": 1.5, "zh": 1}, 1, 1).counts(300) == [50, 150, 100]
+    only = Order(components, {"zh": 2}, 1, 1, "zero")
+    assert (only.names, only.counts(400)) == (("zh",), [400])
+    # What is left of 1 goes to the others by their tokens, exactly: .1 + .2 + .7 are 1.
+    shared = Order(components, {"zh": 0.7}, 1, 1, "natural")
+    assert (shared.names, shared.counts(40)) == (("en", "web/zh", "zh"), [9, 3, 28])
+    assert shares({"en": 0.1, "web/zh": 0.2}, "natural", tokens) == {"en": 1, "web/zh": 2, "zh": 7}
+    assert shares({"en": 0}, "natural", tokens) == {"en": 0, "web/zh": 2, "zh": 1}
+    assert shares({"en": 0.7}, "natural", {"en": 5, "none": 0}) == {"en": 1, "none": 0}
     # Equal ratios are equal orders.
-    assert Order(components, {"en": 1, "zh": 3}, 3, 1).spans(0, 99) == Order(
-        components, {"en": 0.25, "zh": 0.75}, 3, 1
+    two = components[:2]
+    assert Order(two, {"en": 1, "web/zh": 3}, 3, 1).spans(0, 99) == Order(
+        two, {"en": 0.25, "web/zh": 0.75}, 3, 1
     ).spans(0, 99)
+
+
+@pytest.mark.parametrize(
+    ("weights", "rest", "message"),
+    [
+        ({"zh": 0.7}, None, r"\(zh=0.7\) leaves out en, web/zh: give each a weight.*mixture.rest=natural"),
+        ({"zh": 0.7, "zz": 1}, "zero", r"mixture.weights.zz: no component.*choose among \['en', 'web/zh', 'zh'\]"),
+        ({"zh": 0.7, "en": 0.3}, "natural", r"leaves nothing of 1 for web/zh.*lower the weights"),
+        ({"zh": 0, "en": 0}, "zero", r"\(zh=0, en=0\) gives nothing to any component"),
+        ({"zh": float("inf")}, "zero", "mixture.weights.zh is inf: give a finite number"),
+    ],
+)
+def test_a_mixture_that_does_not_say_what_each_gets_is_refused_by_names_alone(weights, rest, message):
+    with pytest.raises(OrderError, match=message):
+        check_mixture(weights, rest, ["zh", "en", "web/zh"])
+    with pytest.raises(OrderError, match=message):
+        Order([component(name, [9]) for name in ("zh", "en", "web/zh")], weights, 4, 1, rest)
 
 
 def test_positions_far_beyond_32_bits():
@@ -122,8 +228,9 @@ def test_positions_far_beyond_32_bits():
     assert sum(span.stop - span.start for span in spans) == 27
     english = next(span for span in spans if span.source == "en")
     assert english.epoch > 2**31
-    huge = Order([Component("x", np.array([b"a" * 16], "V16"), np.array([2**40], np.int64))], {}, 4096, 1)
-    assert huge.spans(2**27, 2**27 + 1)[0].start == 2**39
+    huge = Order([Component("x", np.array([b"a" * 16], "V16"), np.array([2**50], np.int64))], {}, 4096, 1)
+    begins = [span.start for span in huge.spans(2**37, 2**37 + 9)]
+    assert len(set(begins)) == 9 and all(begin % 4096 == 0 for begin in begins) and max(begins) > 2**48
 
 
 def test_the_permutation_is_pinned():
@@ -134,14 +241,13 @@ def test_the_permutation_is_pinned():
     assert mix64(np.array([0, 1, 2**64 - 1], np.uint64)).tolist() == [0, 6238072747940578789, 13029008266876403067]
 
 
-GOLDEN = "b99105041e8ba10b820a8448bbcdf59c1e750ce6892fcc1427320dbc8a62b3ca"
+GOLDEN = "d1ef853d5adcdd7323f18fa6d20425046e5f777fef027f865c53805612ea2dd5"
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Order([component("en", [1])], {"zh": 1}, 4, 1), "mixture weight for 'zh', which is no component"),
-        (lambda: Order([component("en", [1])], {"en": -1}, 4, 1), "mixture weight of 'en' is -1"),
+        (lambda: Order([component("en", [1])], {"en": -1}, 4, 1), "mixture.weights.en is -1"),
         (lambda: Order([component("en", [1])], {"en": float("nan")}, 4, 1), "is nan: give a finite number"),
         (lambda: Order([component("en", [])], {"en": 1}, 4, 1), "'en' has weight but no tokens"),
         (lambda: Order([component("en", [])], {}, 4, 1), "nothing to train on"),

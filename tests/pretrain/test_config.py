@@ -1,6 +1,7 @@
 """Configurations and job files: each mistake is one error that names the field and the way out."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,16 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from pretrain.config import Layout, LayoutError, Model, Precision, Train, check_layout, padded_vocabulary
+from pretrain.config import (
+    Layout,
+    LayoutError,
+    Model,
+    Precision,
+    Train,
+    check_layout,
+    padded_vocabulary,
+    schedule_notes,
+)
 from pretrain.job import JobError, TrainJob, read_job
 from tests.pretrain.tools import ROOT, small_job, write_job
 
@@ -69,6 +79,49 @@ def test_vocabulary_is_padded_or_published():
         padded_vocabulary(model(vocabulary=299), 300)
     with pytest.raises(LayoutError, match=r"layout.tp=2 does not divide the padded vocabulary=301"):
         check_layout(model(vocabulary=301), Train(global_batch=8), Layout(tp=2), 300)
+
+
+COSINE = {"schedule": "cosine", "horizon_tokens": 409_600, "floor": 0.1}
+WSD = {"schedule": "wsd", "decay_start_tokens": 8_000, "decay_tokens": 2_000}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "steps", "notes"),
+    [
+        (COSINE, 81_920, 100, []),  # 4,096 tokens a step
+        (COSINE, 81_920, 0, []),
+        ({"schedule": "constant"}, 40_960, 10, []),
+        ({"schedule": "constant"}, 40_961, 10, [r"run.steps=10 \(4,096 tokens each\) ends in the warm-up, at 100% of"]),
+        (COSINE, 81_920, 81, []),
+        (COSINE, 81_920, 79, [r"ends long before train.schedule.horizon_tokens=409,600 \(step 100\).*323,584 fits"]),
+        (
+            COSINE,
+            81_920,
+            1_000,
+            [r"after .*horizon_tokens=409,600 \(step 100\): 90% of the run is at the floor, 0.1 of .*4,096,000 fits"],
+        ),
+        (COSINE, 409_600, 100, [r"warmup_tokens=409,600 is not over when the rate should fall"]),
+        (WSD, 4_096, 1, []),  # a trunk
+        (WSD, 4_096, 2, [r"ends long before train.schedule.decay_start_tokens \+ decay_tokens=10,000 \(step 3\)"]),
+        (WSD, 4_096, 3, []),
+        (WSD, 8_192, 6, [r"is not over", r"50% of the run is at the floor, 0 of the peak"]),
+    ],
+)
+def test_warmup_schedule_and_steps_that_do_not_fit_are_said(schedule, warmup, steps, notes):
+    found = schedule_notes(Train(global_batch=8, schedule=schedule, warmup_tokens=warmup), 512, steps)
+    assert len(found) == len(notes), found
+    for note, pattern in zip(found, notes, strict=True):
+        assert re.search(pattern, note), note
+
+
+def test_the_demo_fits_its_schedule_and_the_small_model_does_not():
+    def preset(group, name):
+        return yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text("utf-8"))
+
+    demo = Train(**preset("train", "tiny"))
+    assert schedule_notes(demo, preset("model", "tiny")["sequence_length"], 200) == []
+    (note,) = schedule_notes(demo, preset("model", "small")["sequence_length"], 1_000)
+    assert "90% of the run is at the floor" in note
 
 
 def test_a_job_file_names_every_wrong_field(tmp_path: Path):

@@ -8,6 +8,7 @@ import pytest
 
 from corpus.document import tokens_schema
 from corpus.shard import ShardError, open_shard, write_shard
+from pretrain.config import Mixture
 from pretrain.data import Batches, TokenError, TokenShards, replica_range
 from tests.pretrain.tools import VOCABULARY, write_tokens
 
@@ -20,7 +21,9 @@ def documents(paths: list[Path]) -> dict[bytes, list[int]]:
 def test_samples_are_the_spans_tokens_over_epochs_shards_and_a_blend(tmp_path: Path):
     zh = [write_tokens(tmp_path / f"zh-{part}.arrow", "zh", 9, part) for part in range(2)]
     en = [write_tokens(tmp_path / "en.arrow", "en", 5, 7)]
-    batches = Batches({"zh": [*map(str, zh)], "en": [*map(str, en)]}, {"zh": 3, "en": 1}, 64, 5, VOCABULARY)
+    batches = Batches(
+        {"zh": [*map(str, zh)], "en": [*map(str, en)]}, Mixture(weights={"zh": 3, "en": 1}), 64, 5, VOCABULARY
+    )
     spans = batches.order.spans(0, 200)
     assert {span.epoch for span in spans} >= {0, 1, 2} and {span.source for span in spans} == {"zh", "en"}
     texts = documents([*zh, *en])
@@ -50,7 +53,7 @@ def test_shards_are_mapped_not_copied(tmp_path: Path):
 def test_a_token_beyond_the_vocabulary_is_refused(tmp_path: Path):
     path = write_tokens(tmp_path / "zh.arrow", "zh", 30, 1)
     with pytest.raises(TokenError, match=r"of 'zh' holds token \d+, but the vocabulary ends at 200"):
-        Batches({"zh": [str(path)]}, {}, 16, 1, 200).samples(0, 40)
+        Batches({"zh": [str(path)]}, Mixture(), 16, 1, 200).samples(0, 40)
     with pytest.raises(TokenError, match=r"component 'zh' holds token \d+, but the vocabulary ends at 200"):
         TokenShards("zh", [str(path)]).counts(200)
 
@@ -68,5 +71,5 @@ def test_wide_vocabularies_are_uint32(tmp_path: Path):
     schema = tokens_schema("uint32")
     rows = [{"id": b"%016d" % at, "bytes": 5, "tokens": [70_000 + at, 0]} for at in range(3)]
     write_shard(tmp_path / "w.arrow", [pa.RecordBatch.from_pylist(rows, schema)], schema, compressed=False)
-    found = Batches({"w": [str(tmp_path / "w.arrow")]}, {}, 2, 1, 70_003).samples(0, 3)
+    found = Batches({"w": [str(tmp_path / "w.arrow")]}, Mixture(), 2, 1, 70_003).samples(0, 3)
     assert sorted(found[:, :2].reshape(-1).tolist()) == [0, 0, 0, 70_000, 70_001, 70_002]

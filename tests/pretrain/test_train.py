@@ -15,7 +15,7 @@ import pytest
 
 from corpus.shard import open_shard
 from pretrain.checkpoint import Checkpoint, CheckpointError
-from pretrain.config import Layout
+from pretrain.config import Layout, Mixture
 from pretrain.data import Batches
 from pretrain.distributed import Place
 from pretrain.names import Piece
@@ -105,7 +105,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_model_sees_the_tokens_of_the_spans(runs):
     job, seen = runs["undisturbed"], np.load(runs["folder"] / "seen.npy")
-    batches = Batches(job["components"], job["mixture"]["weights"], 32, 1, VOCABULARY)
+    batches = Batches(job["components"], Mixture(**job["mixture"]), 32, 1, VOCABULARY)
     spans = batches.order.spans(0, 12 * 8)
     texts = {
         row["id"]: row["tokens"] for paths in job["components"].values() for row in open_shard(paths[0]).to_pylist()
