@@ -34,10 +34,7 @@ class Training:
     @cached_property
     def order(self) -> Order:
         """The order of `corpus.order` that the trainer read by."""
-        what = self.stage.what
-        components = components_of(self._tokens())
-        weights: Mapping[str, float] = what["mixture"]["weights"]
-        return Order(components, weights, what["model"]["sequence_length"], what["train"]["data_seed"])
+        return self._order(components_of(self._tokens()))
 
     def spans(self, row: Row) -> list[Span]:
         """What a step read."""
@@ -53,24 +50,18 @@ class Training:
     def trained(self) -> dict[str, int]:
         """Tokens trained on by component: each sample's targets, which are its spans less the shared first token."""
         samples = max((row.last_sample for row in self.taken.values()), default=0)
-        what, figures = self.stage.what, self._components()
+        figures: Mapping[str, Mapping[str, int]] = self._tokens().figures["components"]
         # Counts depend on weights and totals alone: one document stands for each component, and no shard is read.
         sizes = {
             name: np.array([found["tokens"]] if found["tokens"] else [], np.int64) for name, found in figures.items()
         }
-        whole = [Component(name, np.zeros(len(size), "V16"), size) for name, size in sizes.items()]
-        order = Order(whole, what["mixture"]["weights"], what["model"]["sequence_length"], what["train"]["data_seed"])
-        counts = order.counts(samples)
-        return {name: n * order.sequence_length for name, n in zip(self.names(), counts, strict=True)}
+        order = self._order([Component(name, np.zeros(len(size), "V16"), size) for name, size in sizes.items()])
+        return {name: n * order.sequence_length for name, n in zip(order.names, order.counts(samples), strict=True)}
 
-    def names(self) -> list[str]:
-        """Components with weight and tokens, sorted: the order's own list."""
-        weights, figures = self.stage.what["mixture"]["weights"], self._components()
-        return [name for name in sorted(figures) if (weights.get(name, 0) if weights else figures[name]["tokens"])]
-
-    def _components(self) -> Mapping[str, Mapping[str, int]]:
-        found: Mapping[str, Mapping[str, int]] = self._tokens().figures["components"]
-        return found
+    def _order(self, components: list[Component]) -> Order:
+        what = self.stage.what
+        mixture, length, seed = what["mixture"], what["model"]["sequence_length"], what["train"]["data_seed"]
+        return Order(components, mixture["weights"], length, seed, mixture["rest"])
 
     def _tokens(self) -> Artifact:
         return self.history.artifact(self.history.stages[self.stage.inputs["tokens"]])

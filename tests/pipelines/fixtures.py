@@ -432,7 +432,7 @@ def _train(builder: Builder, steps: int, weights: Mapping[str, float]) -> None:
     what = {
         "model": {"sequence_length": length},
         "train": {"data_seed": 1, "global_batch": batch},
-        "mixture": {"weights": dict(weights)},
+        "mixture": {"weights": dict(weights), "rest": None},
     }
     folder = builder.add("train", "train", what, {"tokens": "tokens"})
 

@@ -153,7 +153,7 @@ def test_step_tells_its_documents_and_attempts(history):
     by_id = {each.id: each.key for each in pages()}
     for document, *_, url in told:
         key = by_id[bytes.fromhex(document)]
-        assert url.rsplit("/", 1)[1] == key.rsplit("/", 1)[1]
+        assert url.rsplit("/", 1)[-1] == key.rsplit("/", 1)[-1]
     assert re.findall(r"sample (\d+) \((\w+)\)", text) == [
         (str(s), c) for s, c in dict.fromkeys((span.sample, span.source) for span in spans)
     ]
