@@ -146,7 +146,7 @@ def test_step_tells_its_documents_and_attempts(history):
     assert re.findall(r"attempt (\d), ([a-z ]+):", text) == [("1", "taken"), ("1", "rolled back"), ("2", "taken")]
     trained = training(history)
     spans = trained.spans(trained.taken[3])
-    told = re.findall(r"([0-9a-f]{32}) tokens (\d+):(\d+), epoch (\d+)  (\S+)", text)
+    told = re.findall(r"([0-9a-f]{32}) tokens (\d+):(\d+), epoch (\d+)  (.+)", text)
     assert [(bytes.fromhex(d), int(a), int(b), int(e)) for d, a, b, e, _ in told] == [
         (span.document, span.start, span.stop, span.epoch) for span in spans
     ]
