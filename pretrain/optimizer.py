@@ -70,6 +70,8 @@ def wrap(built: Built, model: Model, train: Train, precision: Precision, layout:
         [wrapped],
         use_gloo_process_groups=False,
     )
+    for group in optimizer.param_groups:  # upstream leaves the multiplier to its own scheduler
+        group["weight_decay"] = adam.weight_decay * group["wd_mult"]
     built.config.finalize_model_grads_func = finalize_model_grads
     built.config.grad_scale_func = optimizer.scale_loss
     built.config.no_sync_func = wrapped.no_sync

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,19 @@ def run(path: Path, module: str = "pretrain.train", **environment: str) -> subpr
         command(path, module),
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def run_many(paths: Sequence[Path]) -> subprocess.CompletedProcess[str]:
+    """Train many jobs in one process, one after another."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.pretrain.many", *map(str, paths)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,0 +1,78 @@
+"""The model, the optimizer and the schedule written out plainly: what the trainer must equal. torch alone.
+
+LLaMA (arXiv:2302.13971) with grouped queries (arXiv:2305.13245), AdamW (arXiv:1711.05101) that decays matrices only,
+clipping by the global norm (arXiv:1211.5063). Weights go by Siku's global names; linear weights are [output, input].
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, silu, softmax
+
+from pretrain.config import Model, Train
+
+
+def normed(x: Tensor, gain: Tensor, epsilon: float) -> Tensor:
+    return x / (x.square().mean(-1, keepdim=True) + epsilon).sqrt() * gain
+
+
+def rotated(x: Tensor, base: float) -> Tensor:
+    """RoPE (arXiv:2104.09864) on [batch, sequence, heads, width], first half paired with the second."""
+    half = x.size(-1) // 2
+    angle = torch.arange(x.size(1))[:, None, None] * base ** (-torch.arange(half) / half)
+    one, other = x[..., :half], x[..., half:]
+    return torch.cat([one * angle.cos() - other * angle.sin(), other * angle.cos() + one * angle.sin()], -1)
+
+
+def logits(w: dict[str, Tensor], m: Model, tokens: Tensor) -> Tensor:
+    x, width, length = w["embedding.weight"][tokens], m.hidden // m.heads, tokens.size(1)
+    future = torch.ones(length, length).triu(1).bool()
+    for layer in (f"layers.{index}." for index in range(m.layers)):
+        n = normed(x, w[layer + "attention_norm.weight"], m.norm_epsilon)
+        q, k, v = (
+            (n @ w[f"{layer}attention.{name}.weight"].T).unflatten(-1, (-1, width))
+            for name in ("query", "key", "value")
+        )
+        q, k = rotated(q, m.rope_base), rotated(k, m.rope_base)
+        k, v = (part.repeat_interleave(m.heads // m.kv_groups, 2) for part in (k, v))
+        scores = torch.einsum("bqhw,bkhw->bhqk", q, k) / math.sqrt(width)
+        read = torch.einsum("bhqk,bkhw->bqhw", softmax(scores.masked_fill(future, -math.inf), -1), v)
+        x = x + read.flatten(2) @ w[layer + "attention.output.weight"].T
+        n = normed(x, w[layer + "ffn_norm.weight"], m.norm_epsilon)
+        inner = silu(n @ w[layer + "ffn.gate.weight"].T) * (n @ w[layer + "ffn.up.weight"].T)
+        x = x + inner @ w[layer + "ffn.down.weight"].T
+    return normed(x, w["final_norm.weight"], m.norm_epsilon) @ w.get("output.weight", w["embedding.weight"]).T
+
+
+class Trained(NamedTuple):
+    """Weights and moments by name after some steps, and each step's (loss, gradient norm before clipping)."""
+
+    weights: dict[str, Tensor]
+    first: dict[str, Tensor]
+    second: dict[str, Tensor]
+    steps: list[tuple[float, float]]
+
+
+def train(
+    initial: dict[str, Tensor], m: Model, t: Train, batches: Iterator[Tensor], real: int, rate: Callable[[int], float]
+) -> Trained:
+    """A step for each batch [samples, length + 1]; `rate` maps tokens seen to the learning rate, `real` is V."""
+    adam, zeros = t.optimizer, [{n: torch.zeros_like(w) for n, w in initial.items()} for _ in range(2)]
+    done = Trained({n: w.clone().requires_grad_() for n, w in initial.items()}, *zeros, [])
+    for step, batch in enumerate(batches, start=1):
+        loss = cross_entropy(logits(done.weights, m, batch[:, :-1])[..., :real].flatten(0, 1), batch[:, 1:].flatten())
+        gradients = dict(zip(done.weights, torch.autograd.grad(loss, list(done.weights.values())), strict=True))
+        norm = math.sqrt(sum(g.double().square().sum().item() for g in gradients.values()))
+        done.steps.append((loss.item(), norm))
+        lr = rate(step * batch[:, 1:].numel())
+        for name, w in done.weights.items():
+            g, a, b = gradients[name] * min(1.0, adam.clip / (norm + 1e-6)), done.first[name], done.second[name]
+            a.mul_(adam.beta1).add_(g * (1 - adam.beta1))
+            b.mul_(adam.beta2).add_(g * g * (1 - adam.beta2))
+            unbiased, root = a / (1 - adam.beta1**step), (b / (1 - adam.beta2**step)).sqrt()
+            decay = adam.weight_decay if w.dim() > 1 else 0.0
+            w.data -= lr * (unbiased / (root + adam.epsilon) + decay * w.data)
+    return done

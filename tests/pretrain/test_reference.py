@@ -1,0 +1,95 @@
+"""The trainer is the plain model, optimizer and schedule of reference.py: loss, norm, weights and moments."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from pretrain.checkpoint import Checkpoint
+from pretrain.data import Batches
+from pretrain.job import TrainJob
+from pretrain.schedule import learning_rate
+from tests.pretrain import reference
+from tests.pretrain.tools import journal, run_many, small_job, write_job
+
+STEPS = 8
+KINDS = {"weight": "weights", "exp_avg": "first", "exp_avg_sq": "second"}
+PLAIN = {"train__optimizer__weight_decay": 0, "train__optimizer__clip": 1e9, "train__warmup_tokens": 0}
+# Each case brings one thing into play, so that the fault that leaves it out fails this case by name.
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "clip": {"train__optimizer__clip": 0.25},
+    "schedule": {"train__warmup_tokens": 1024, "train__schedule": {"schedule": "cosine", "horizon_tokens": 2048}},
+    "decay": {"train__optimizer__weight_decay": 3.0},
+    "betas": {"train__optimizer__beta1": 0.6, "train__optimizer__beta2": 0.999},
+    "epsilon": {"train__optimizer__epsilon": 1e-2},
+    "rope base": {"model__rope_base": 3},
+    "norm epsilon": {"model__norm_epsilon": 0.5},
+    "untied": {"model__tied": False},
+    "one group": {"model__kv_groups": 1, "model__layers": 3},
+    "all": {
+        "train__optimizer__clip": 0.25,
+        "train__optimizer__weight_decay": 0.3,
+        "train__warmup_tokens": 1024,
+        "train__schedule": {"schedule": "wsd", "decay_start_tokens": 1024, "decay_tokens": 2048},
+        "mixture__weights": {"en": 1, "zh": 2},
+    },
+}
+
+
+def tensors(path: Path, kind: str) -> dict[str, torch.Tensor]:
+    """Every global tensor of a checkpoint."""
+    found = Checkpoint(path)
+    out = {}
+    for (name, each), entry in found.tensors.items():
+        if each == kind:
+            data = np.fromfile(path / entry.file, "<f4", int(np.prod(entry.shape)), offset=entry.offset)
+            out[name] = torch.from_numpy(data).view(entry.shape)
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Every case from nothing to step 0, then to the last step: all in one process."""
+    folder, jobs, paths = tmp_path_factory.mktemp("reference"), {}, []
+    for name, changes in CASES.items():
+        for steps in (0, STEPS):
+            job = small_job(
+                folder, directory=str(folder / name), steps=steps, checkpoint_every=STEPS, **PLAIN | changes
+            )
+            paths.append(write_job(folder, job, f"{name}-{steps}.json"))
+        jobs[name] = job
+    done = run_many(paths)
+    assert done.returncode == 0, done.stderr
+    return jobs
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_trainer_is_the_plain_reference(trained, case):
+    job = TypeAdapter(TrainJob).validate_python(trained[case])
+    batches = Batches(job.components, job.mixture, job.model.sequence_length, job.train.data_seed, job.vocabulary)
+    size = job.train.global_batch
+    samples = (torch.from_numpy(batches.samples(step * size, (step + 1) * size)) for step in range(STEPS))
+    folder = Path(job.directory)
+    plain = reference.train(
+        tensors(folder / "step-0", "weight"),
+        job.model,
+        job.train,
+        samples,
+        job.vocabulary,
+        lambda tokens: learning_rate(job.train, tokens),
+    )
+    rows = journal(trained[case])
+    assert [row["loss"] for row in rows] == pytest.approx([loss for loss, _ in plain.steps], abs=1e-5)
+    assert [row["grad_norm"] for row in rows] == pytest.approx([norm for _, norm in plain.steps], rel=1e-4)
+    for kind, attribute in KINDS.items():
+        found, expected = tensors(folder / f"step-{STEPS}", kind), getattr(plain, attribute)
+        assert found.keys() == expected.keys()
+        for name, tensor in found.items():
+            scale = expected[name].abs().max().item()
+            torch.testing.assert_close(
+                tensor, expected[name].detach(), atol=1e-4 * scale, rtol=1e-4, msg=f"{name} {kind}"
+            )
