@@ -16,6 +16,7 @@ from pipelines.engine.progress import Progress
 from pipelines.engine.runner import Workers, run_phase
 from pipelines.engine.stage import Context, Job, Program, Stage
 from pipelines.engine.store import Artifact, Commit, StoreError, full_disk_explained, seal, sweep
+from pipelines.engine.work import do_item
 
 Say = Callable[[str], None]
 POLL_S = 0.2
@@ -83,14 +84,14 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
         if not mine:
             return set()
         job = tuple(context for _, context in mine)
-        for phase in program.phases(job):
+        for phase in program.listed(job):
             if program.beam:
                 with Progress(f"{job[0].name} {phase.name}", job, phase):
                     run_phase(job, phase, workers)
             else:  # the trainer tells its own progress
                 for item in phase.items:
                     with full_disk_explained(job[0].directory / item.name):
-                        phase.function(job, item)
+                        do_item(job, phase, item)
         for stage, context in mine:
             _seal(program, stage, context, started, len(mine))
         return {stage.digest for stage, _ in mine}
@@ -104,7 +105,7 @@ def _seal(program: Program, stage: Stage, context: Context, started: float, shar
             f"{expected.documents} (id sums {sealed.tally.came.id_sum:032x}, {expected.id_sum:032x})"
         )
     outputs: dict[str, Commit] = {}
-    for phase in program.phases((context,)):
+    for phase in program.listed((context,)):
         done = context.commits(phase.name)
         if wrong := {item.name for item in phase.items} ^ done.keys():
             raise StoreError(

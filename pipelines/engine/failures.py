@@ -4,7 +4,7 @@ import json
 import os
 import traceback
 
-from pipelines.engine.stage import Item, Job
+from pipelines.engine.stage import Job
 
 
 class ItemFailedError(RuntimeError):
@@ -15,15 +15,15 @@ class ItemFailedError(RuntimeError):
         self.trace = trace
 
 
-def note_failure(job: Job, item: Item, error: BaseException) -> bool:
+def note_failure(job: Job, item: str, error: BaseException) -> bool:
     """Leave a worker's traceback where the parent finds it; False if that cannot be written."""
     folder = job[0].directory / "failures"
     body = {"message": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{item.name}.{os.getpid()}"
+        temporary = folder / f".{item}.{os.getpid()}"
         temporary.write_text(json.dumps(body))
-        temporary.replace(folder / f"{item.name}.json")
+        temporary.replace(folder / f"{item}.json")
     except OSError:  # the disk is full: the engine has to carry the error
         return False
     return True

@@ -8,10 +8,12 @@ import logging
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.engine.failures import ItemFailedError, first_failure
-from pipelines.engine.stage import Item, ItemFunction, Job, Phase
+from pipelines.engine.stage import Item, Job, Phase
+from pipelines.engine.work import PhasePlan, pending
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -45,15 +47,6 @@ class RunnerError(ValueError):
     """A way to run Beam that loses data, or does not exist."""
 
 
-def pending(job: Job, phase: Phase) -> list[Item]:
-    """Items of the phase that some stage of the job has not committed."""
-    return [
-        item
-        for item in phase.items
-        if any(not (context.directory / "commits" / phase.name / f"{item.name}.json").exists() for context in job)
-    ]
-
-
 def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
     """Do every uncommitted item of a phase. Raises ItemFailedError with the first failure."""
     items = pending(job, phase)
@@ -64,7 +57,7 @@ def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
             path.unlink()
     small = sum(item.bytes for item in items) < SMALL_INPUT or len(items) == 1 or workers.processes == 1
     try:
-        _run_beam(items, phase.function, job, workers, in_process=small)
+        _run_beam(items, PhasePlan(job, phase).save(), job, workers, in_process=small)
     except Exception:
         failed = first_failure(job, phase.name)
         if failed is None:
@@ -75,7 +68,7 @@ def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
         raise first_failure(job, phase.name) or ItemFailedError(where, f"ended uncommitted, with {len(left)} more", "")
 
 
-def _run_beam(items: list[Item], function: ItemFunction, job: Job, workers: Workers, *, in_process: bool) -> None:
+def _run_beam(items: list[Item], plan: Path, job: Job, workers: Workers, *, in_process: bool) -> None:
     beam_do, beam_module, options_type = _beam()
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # failures are told by note_failure
     if workers.runner == "local":
@@ -91,10 +84,10 @@ def _run_beam(items: list[Item], function: ItemFunction, job: Job, workers: Work
     os.environ[LOG] = str((job[0].directory / "worker.log").absolute())
     pipeline = beam_module.Pipeline(runner=runner, options=options_type([*flags, *workers.options]))
     with quiet_threads(), pipeline:
-        listed = pipeline | "Items" >> beam_module.Create(items, reshuffle=False)
+        listed = pipeline | "Items" >> beam_module.Create([item.name for item in items], reshuffle=False)
         if not in_process:
             listed = listed | "Spread" >> beam_module.Reshuffle()
-        _ = listed | "Do" >> beam_module.ParDo(beam_do(function, job))
+        _ = listed | "Do" >> beam_module.ParDo(beam_do(plan))
 
 
 def _beam() -> tuple[type, "beam", type]:

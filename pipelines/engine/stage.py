@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,52 @@ class Item:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Inputs(Mapping[str, Artifact]):
+    """Finished stages by role. Crosses to workers as names of folders; each manifest is loaded where it is read."""
+
+    def __init__(self, artifacts: Mapping[str, Artifact]) -> None:
+        self._artifacts: dict[str, Artifact | Reference] = dict(artifacts)
+
+    def __getitem__(self, role: str) -> Artifact:
+        artifact = self._artifacts[role]
+        if isinstance(artifact, Reference):
+            artifact = self._artifacts[role] = _artifact(artifact)
+        return artifact
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._artifacts)
+
+    def __len__(self) -> int:
+        return len(self._artifacts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Artefacts with a manifest as references; those without one, such as a user's files, as they are."""
+        return (Inputs, ({role: _reference(each) for role, each in self._artifacts.items()},))
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a finished stage lies."""
+
+    kind: str
+    digest: str
+    directory: Path
+
+
+def _reference(artifact: Artifact | Reference) -> Artifact | Reference:
+    if isinstance(artifact, Reference) or not artifact.files:
+        return artifact
+    return Reference(artifact.kind, artifact.digest, artifact.directory)
+
+
+@lru_cache(maxsize=256)
+def _artifact(reference: Reference) -> Artifact:
+    return Artifact.load(reference.kind, reference.digest, reference.directory)
+
+
 @dataclass(frozen=True)
 class Context:
-    """What an item's function is given besides the item; pickled to workers."""
+    """A stage in the making: what it is, where its folder is, its inputs; pickled to workers."""
 
     name: str
     kind: str
@@ -60,37 +103,75 @@ class Context:
     inputs: Mapping[str, Artifact]
     where: Mapping[str, Any]  # WHERE values a stage needs: name resolution, politeness, local paths
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.inputs, Inputs):
+            object.__setattr__(self, "inputs", Inputs(self.inputs))
+
+    def committed(self, phase: str, item: str) -> bool:
+        """Whether an item is done."""
+        return self._record(phase, item).exists()
+
     def begin(self, phase: str, item: str) -> Attempt | None:
         """A new attempt at an item, or None if the item is committed."""
-        record = self.directory / "commits" / phase / f"{item}.json"
+        record = self._record(phase, item)
         if record.exists():
             return None
         record.parent.mkdir(parents=True, exist_ok=True)
         return Attempt(self.directory, phase, item)
 
+    def _record(self, phase: str, item: str) -> Path:
+        return self.directory / "commits" / phase / f"{item}.json"
+
     def commits(self, phase: str) -> dict[str, Commit]:
-        """Committed items of a phase by name, in name order."""
+        """Committed items of a phase by name, in name order. Parses every record: for lists and seals only."""
         folder = self.directory / "commits" / phase
         return {path.stem: Commit.load(path) for path in sorted(folder.glob("*.json"))}
 
-    def file(self, entry_name: str, phase: str, item: str) -> Path:
+    def commit(self, phase: str, item: str) -> Commit:
+        """What one item of an earlier phase committed."""
+        return Commit.load(self._record(phase, item))
+
+    def file(self, name: str, phase: str, item: str) -> Path:
         """A file that an item of an earlier phase of this stage committed."""
-        commit = Commit.load(self.directory / "commits" / phase / f"{item}.json")
-        return self.directory / commit.files[entry_name].file
+        return self.directory / self.commit(phase, item).files[name].file
 
 
 Job = tuple[Context, ...]  # one context, or several stages made in one pass (measures)
-ItemFunction = Callable[[Job, Item], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an item's function is given: the stage it works for, and the item."""
+
+    context: Context
+    item: Item
+
+    @property
+    def name(self) -> str:
+        """The item's name."""
+        return self.item.name
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The item's arguments."""
+        return self.item.arguments
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Independent items and the importable function that does one. Scratch phases leave no output."""
+    """Independent items and the importable function that does one, `function(work, attempt)`.
+
+    `view` makes what the function is given of a context and an item: Work, or a stage's own such as Shard. The engine
+    takes the attempt and commits it. Scratch phases leave no output. A `joint` function makes several stages in one
+    pass: it is given pairs of work and attempt.
+    """
 
     name: str
     items: Sequence[Item]
-    function: ItemFunction
+    function: Callable[..., None]
     scratch: bool = False
+    view: Callable[[Context, Item], Any] = Work
+    joint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +182,30 @@ class Sealed:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-Step = Callable[[Job], Phase]  # later phases are listed from what earlier ones committed
+PhaseOf = Callable[[Job], Phase]  # later phases are listed from what earlier ones committed
+
+
+def no_documents(context: Context) -> Count | None:
+    """Of stages that no documents pass through."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How a kind of stage is made. `steps` run in turn; `seal` reconciles what they committed."""
+    """How a kind of stage is made. `phases` run in turn; `seal` reconciles what they committed."""
 
     kind: str
     version: int
     libraries: tuple[str, ...]
-    steps: tuple[Step, ...]
+    phases: tuple[PhaseOf, ...]
     seal: Callable[[Context], Sealed]
     rounds: Callable[[Job], Iterator[Phase]] | None = None  # phases known only as the work goes on (a crawl)
-    due: Callable[[Context], Count | None] = lambda context: None  # documents that must come in, where any pass through
+    due: Callable[[Context], Count | None] = no_documents  # documents that must come in
     beam: bool = True  # False: runs in the calling process (starts the trainer)
 
-    def phases(self, job: Job) -> Iterator[Phase]:
+    def listed(self, job: Job) -> Iterator[Phase]:
         """The phases in turn; each is asked for once the ones before it are committed."""
-        for step in self.steps:
-            yield step(job)
+        for phase_of in self.phases:
+            yield phase_of(job)
         if self.rounds is not None:
             yield from self.rounds(job)

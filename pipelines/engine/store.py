@@ -23,6 +23,11 @@ from corpus.verdict import Tally, total
 from pipelines.engine.identity import Json, digest_of
 
 
+def shard_name(part: str, number: int) -> str:
+    """Logical name of a shard: `documents-00012`."""
+    return f"{part}-{number:05d}"
+
+
 class StoreError(RuntimeError):
     """Something in the store is not as its manifest says, or cannot be written."""
 

@@ -69,7 +69,7 @@ class View:
         if self.edition is not None:
             out["edition"] = self.edition
         if self.split is not None:
-            out["split"] = self.split
+            out["sides"] = self.split
         for index, stage in enumerate(self.verdicts):
             out[f"verdict.{index:02d}"] = stage
         return out

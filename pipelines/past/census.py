@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.verdict import ReconciliationError
-from pipelines.engine.store import Artifact
+from pipelines.engine.store import Artifact, shard_name
 from pipelines.past.history import History, Past
-from pipelines.stages.verdicts import HELD_OUT, TRAIN, Mask
+from pipelines.stages.shard import HELD_OUT, TRAIN, Mask
 
 OCTAVES = 32
 STEPS = 8  # bins an octave: quantiles to within 9 %
@@ -81,7 +81,7 @@ def take_census(history: History) -> Census:
     """
     census, trunk = Census(), history.trunk
     if trunk.split is not None and "language" in trunk.measures:
-        for name in history.artifact(trunk.split).names("split"):
+        for name in history.artifact(trunk.split).names("sides"):
             _shard(history, census, int(name.rpartition("-")[2]))
         _check(history, census)
     for stage in trunk.editions:
@@ -93,7 +93,7 @@ def take_census(history: History) -> Census:
 def _shard(history: History, census: Census, shard: int) -> None:
     trunk = history.trunk
     split = _there(trunk.split)
-    side = history.artifact(split).table(f"split-{shard:05d}", ["side"])["side"].to_numpy()
+    side = history.artifact(split).table(shard_name("sides", shard), ["side"])["side"].to_numpy()
     language = _column(history, "language", "language", shard)
     sizes = _column(history, "length", "bytes", shard) if "length" in trunk.measures else None
     census.count(trunk.editions[-1].name, np.ones(len(side), bool), language, sizes)
@@ -101,7 +101,7 @@ def _shard(history: History, census: Census, shard: int) -> None:
     kept = side == TRAIN
     census.count(split.name, kept, language, sizes)
     for stage in trunk.verdicts:
-        kept[history.artifact(stage).table(f"verdicts-{shard:05d}", ["row"])["row"].to_numpy()] = False
+        kept[history.artifact(stage).table(shard_name("verdicts", shard), ["row"])["row"].to_numpy()] = False
         census.count(stage.name, kept, language, sizes)
     if "length" in trunk.measures:
         characters = _column(history, "length", "characters", shard)
@@ -111,7 +111,7 @@ def _shard(history: History, census: Census, shard: int) -> None:
 
 def _column(history: History, measure: str, column: str, shard: int) -> npt.NDArray[Any]:
     artifact = history.artifact(history.trunk.measures[measure])
-    found: npt.NDArray[Any] = artifact.table(f"columns-{shard:05d}", [column])[column].to_numpy()
+    found: npt.NDArray[Any] = artifact.table(shard_name("columns", shard), [column])[column].to_numpy()
     return found
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.edit import SPANS, apply_spans
+from pipelines.engine.store import shard_name
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import Place
 from pipelines.past.samples import printable, take
@@ -45,7 +46,7 @@ class Shown:
 
 def changes(history: History, stage: Past, place: Place) -> list[Change]:
     """The changes an edit stage made to a document, by step and offset."""
-    table = history.artifact(stage).table(f"edits-{place.shard:05d}")
+    table = history.artifact(stage).table(shard_name("edits", place.shard))
     rows = table.filter(pc.equal(table["row"], pa.scalar(place.row, pa.uint32()))).to_pylist()
     found = [
         Change(stage.name, r["step"], r["edit"], r["start"], r["stop"], r["replacement"], r["reason"]) for r in rows
@@ -106,7 +107,7 @@ def shown(history: History, place: Place, *, raw: bool, limit: int) -> tuple[lis
 
 
 def _text(history: History, stage: Past, place: Place) -> bytes:
-    (document,) = take(history.artifact(stage), f"documents-{place.shard:05d}", [place.row], ["text"])
+    (document,) = take(history.artifact(stage), shard_name("documents", place.shard), [place.row], ["text"])
     text: str = document["text"]
     return text.encode()
 

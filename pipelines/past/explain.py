@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.engine.store import shard_name
 from pipelines.past.changes import shown
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import Place, find, label, labels, matches, raw_ids, urls, wanted
 from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take
 from pipelines.past.trained import Training, training
-from pipelines.stages.verdicts import HELD_OUT, TRAIN
+from pipelines.stages.shard import HELD_OUT, TRAIN
 
 Out = Callable[[str], None]
 SHOWN_CHANGES = 3  # of each edit and reason
@@ -45,7 +46,7 @@ def _document(history: History, place: Place, out: Out, raw: bool) -> None:
     trunk = history.trunk
     edition = history.artifact(trunk.editions[-1])
     columns = ["url", "source", "record", "declared_language", "parent"]
-    (told,) = take(edition, f"documents-{place.shard:05d}", [place.row], columns)
+    (told,) = take(edition, shard_name("documents", place.shard), [place.row], columns)
     out(printable(label(told)))
     out(f"  id        {place.id.hex()} (home shard {place.shard}, row {place.row})")
     declared = f", declared language {printable(told['declared_language'])}" if told["declared_language"] else ""
@@ -68,13 +69,13 @@ def _fate(history: History, place: Place) -> Iterator[str]:
     if trunk.split is None:
         yield "  side      not split: the run stopped before it"
         return
-    row = history.artifact(trunk.split).table(f"split-{place.shard:05d}").slice(place.row, 1).to_pylist()[0]
+    row = history.artifact(trunk.split).table(shard_name("sides", place.shard)).slice(place.row, 1).to_pylist()[0]
     name = {TRAIN: "training", HELD_OUT: "held out"}.get(row["side"], "held out, but unfit for the yardstick")
     head = printable(labels(history, [row["group"]]).get(row["group"], "")) if row["group"] != place.id else ""
     yield f"  side      {name} (group {row['group'].hex()}{head and f' of {head}'})"
     kept = True
     for stage in (trunk.split, *trunk.verdicts):
-        table = history.artifact(stage).table(f"verdicts-{place.shard:05d}")
+        table = history.artifact(stage).table(shard_name("verdicts", place.shard))
         verdicts = table.filter(pc.equal(table["row"], pa.scalar(place.row, pa.uint32()))).to_pylist()
         for verdict in verdicts:  # a row's verdicts stand in their rules' order
             kept = False
@@ -111,7 +112,7 @@ def _edits(history: History, place: Place, raw: bool) -> Iterator[str]:
 
 def _measures(history: History, place: Place) -> Iterator[str]:
     for name, stage in sorted(history.trunk.measures.items()):
-        table = history.artifact(stage).table(f"columns-{place.shard:05d}").slice(place.row, 1)
+        table = history.artifact(stage).table(shard_name("columns", place.shard)).slice(place.row, 1)
         values = []
         for column, value in table.to_pylist()[0].items():
             text = f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -17,7 +17,7 @@ from corpus.shard import sha256_file
 from pipelines.engine.store import full_disk_explained
 from pipelines.past.history import History, Past
 from pipelines.past.samples import languages
-from pipelines.stages.verdicts import HELD_OUT, TRAIN, came_in
+from pipelines.stages.shard import HELD_OUT, TRAIN, Shard
 
 What = Literal["documents", "verdicts", "tokens"]
 Format = Literal["parquet", "jsonl"]
@@ -73,8 +73,8 @@ def _documents(history: History, raw: bool) -> tuple[pa.Schema, Iterator[Part]]:
 
 
 def _shard_documents(history: History, batches: Iterator[pa.RecordBatch], shard: int) -> Iterator[pa.RecordBatch]:
-    context = history.context(history.trunk.roles())
-    train, held = came_in(context, shard, TRAIN), came_in(context, shard, HELD_OUT)
+    home = Shard(history.context(history.trunk.roles()), shard)
+    train, held = home.came_in(TRAIN), home.came_in(HELD_OUT)
     language, base = languages(history, shard), 0
     counted = [s for s in (history.trunk.tokens, history.trunk.held_out) if s is not None]
     counts = [_counts(history, stage, shard) for stage in counted]

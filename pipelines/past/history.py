@@ -126,7 +126,7 @@ class Trunk:
         """Inputs by role, with the first `verdicts` verdict stages (all by default)."""
         out = {"edition": self.editions[-1]} if self.editions else {}
         if self.split is not None:
-            out["split"] = self.split
+            out["sides"] = self.split
         out |= {f"verdict.{index:02d}": stage for index, stage in enumerate(self.verdicts[:verdicts])}
         return out | {f"measure.{name}": stage for name, stage in self.measures.items()}
 
@@ -149,7 +149,7 @@ def _trunk(history: History) -> Trunk:
     verdicts = [stages[inputs[role]] for role in sorted(inputs) if role.startswith("verdict.")]
     if end and end.kind in VERDICTS:
         verdicts.append(end)
-    split = end if end and end.kind == "split" else stages.get(inputs.get("split", ""))
+    split = end if end and end.kind == "split" else stages.get(inputs.get("sides", ""))
     edition = editions[-1].name if editions else ""
     measures = {
         stage.name.rpartition(".")[2]: stage

@@ -72,7 +72,7 @@ def id_shards(history: History) -> tuple[Artifact, str]:
     """The smallest shards that hold every document's id: the split's, or the edition's before there is one."""
     trunk = history.trunk
     if trunk.split is not None:
-        return history.artifact(trunk.split), "split"
+        return history.artifact(trunk.split), "sides"
     return history.artifact(trunk.editions[-1]), "documents"
 
 

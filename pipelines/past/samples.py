@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.shard import ROWS_PER_BATCH, ShardError
-from pipelines.engine.store import Artifact
+from pipelines.engine.store import Artifact, shard_name
 from pipelines.past.history import History, Past
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -72,7 +72,7 @@ def documents(
     out: dict[tuple[int, int], dict[str, Any]] = {}
     for shard in sorted({shard for shard, _ in places}):
         rows = sorted({row for where, row in places if where == shard})
-        found = take(artifact, f"documents-{shard:05d}", rows, columns)
+        found = take(artifact, shard_name("documents", shard), rows, columns)
         out |= {(shard, row): document for row, document in zip(rows, found, strict=True)}
     return out
 
@@ -115,7 +115,7 @@ def languages(history: History, shard: int) -> "np.ndarray[Any, np.dtype[Any]] |
     stage = history.trunk.measures.get("language")
     if stage is None:
         return None
-    column = history.artifact(stage).table(f"columns-{shard:05d}", ["language"])["language"]
+    column = history.artifact(stage).table(shard_name("columns", shard), ["language"])["language"]
     found: np.ndarray[Any, np.dtype[Any]] = column.to_numpy()
     return found
 

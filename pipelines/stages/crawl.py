@@ -18,7 +18,8 @@ from corpus.shard import open_shard
 from corpus.verdict import Tally
 from pipelines.engine.progress import QUIET_S
 from pipelines.engine.runner import SMALL_INPUT
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
+from pipelines.engine.store import Attempt
 from pipelines.stages.hosts import Host
 
 SEGMENTS = "warc"
@@ -67,20 +68,14 @@ class _Told:
             self._last = now
 
 
-def crawl_item(job: Job, item: Item) -> None:
+def crawl_item(work: Work, attempt: Attempt) -> None:
     """Fetch what one round knows of one host."""
-    (context,) = job
-    attempt = context.begin(item.arguments["phase"], item.name)
-    if attempt is None:
-        return
-    host = item.arguments["host"]
-    targets = {url: Target(*way) for url, way in item.arguments["targets"].items()}
+    context, host = work.context, work.arguments["host"]
+    targets = {url: Target(*way) for url, way in work.arguments["targets"].items()}
     folder = context.directory / SEGMENTS
-    with attempt:
-        told = _Told(host)
-        found = crawl_host(host, targets, context.what, _politeness(context.where, host), folder, told)
-        attempt.shard(f"{item.arguments['phase']}-{item.name}", [found.index], SNAPSHOT)
-        attempt.figure("links", [[link.url, link.target.depth, link.target.redirects] for link in found.links])
+    found = crawl_host(host, targets, context.what, _politeness(context.where, host), folder, _Told(host))
+    attempt.shard(f"{work.arguments['phase']}-{work.name}", [found.index], SNAPSHOT)
+    attempt.figure("links", [[link.url, link.target.depth, link.target.redirects] for link in found.links])
 
 
 def rounds(job: Job) -> Iterator[Phase]:
@@ -104,28 +99,23 @@ def rounds(job: Job) -> Iterator[Phase]:
     yield Phase("seal", [Item("snapshot", 0, {"latest": latest})], seal_snapshot)
 
 
-def seal_snapshot(job: Job, item: Item) -> None:
+def seal_snapshot(work: Work, attempt: Attempt) -> None:
     """The index of all hosts, and every WARC segment beside it."""
-    (context,) = job
-    attempt = context.begin("seal", item.name)
-    if attempt is None:
-        return
-    latest: dict[str, str] = item.arguments["latest"]
-    with attempt:
-        names = [(f"{phase}-{stem}", phase, stem) for stem, phase in sorted(latest.items())]
-        index = sealed(open_shard(context.file(*name)) for name in names)
-        attempt.shard("index-00000", [index], SNAPSHOT)
-        segments = sorted((context.directory / SEGMENTS).glob("*.warc.gz"))
-        for path in segments:
-            attempt.add(path.name, path, 0)
-        figures = {
-            "snapshot_digest": snapshot_digest(index).hex(),
-            "outcomes": outcomes(index),
-            "segments": len(segments),
-            "captures": sum(1 for name in index["warc"].to_pylist() if name is not None),
-        }
-        for name, value in figures.items():
-            attempt.figure(name, value)
+    context = work.context
+    names = [(f"{phase}-{stem}", phase, stem) for stem, phase in sorted(work.arguments["latest"].items())]
+    index = sealed(open_shard(context.file(*name)) for name in names)
+    attempt.shard("index-00000", [index], SNAPSHOT)
+    segments = sorted((context.directory / SEGMENTS).glob("*.warc.gz"))
+    for path in segments:
+        attempt.add(path.name, path, 0)
+    figures = {
+        "snapshot_digest": snapshot_digest(index).hex(),
+        "outcomes": outcomes(index),
+        "segments": len(segments),
+        "captures": sum(1 for name in index["warc"].to_pylist() if name is not None),
+    }
+    for name, value in figures.items():
+        attempt.figure(name, value)
 
 
 def _seal(context: Context) -> Sealed:

@@ -19,9 +19,10 @@ from corpus.configuration import Doc, configuration
 from corpus.segment import shingle_hashes
 from corpus.verdict import VERDICT
 from pipelines.engine.identity import UNICODE, StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.engine.store import sum_tallies
-from pipelines.stages.verdicts import HELD_OUT, Judged, came_in, due, ids_of, shard_items, verdict_table
+from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.store import Attempt, sum_tallies
+from pipelines.stages.shard import HELD_OUT, Shard, due, shard_phase
+from pipelines.stages.verdicts import Judged, verdict_table
 
 Index = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]  # hash, its document, sizes
 HELD = pa.schema([pa.field("hash", pa.uint64(), nullable=False), pa.field("document", pa.uint32(), nullable=False)])
@@ -90,24 +91,17 @@ def sentence_overlaps(text: pa.Array, index: Index, least: int) -> npt.NDArray[n
     return share
 
 
-def index_held_out(job: Job, item: Item) -> None:
+def index_held_out(shard: Shard, attempt: Attempt) -> None:
     """Shingles of a home shard's held-out documents."""
-    (context,) = job
-    attempt = context.begin("held", item.name)
-    if attempt is None:
-        return
-    with attempt:
-        side = context.inputs["split"].table(f"split-{item.name}", ["side"])["side"].to_numpy() == HELD_OUT
-        text = context.inputs["edition"].table(f"documents-{item.name}", ["text"])["text"].combine_chunks()
-        hashes, owner = _unique(
-            *shingle_hashes(text.filter(pa.array(side)), context.what.words, context.what.characters)
-        )
-        table = pa.table([pa.array(hashes), pa.array(owner, pa.uint32())], schema=HELD)
-        attempt.shard(f"held-{item.name}", [table], HELD, compressed=False)
-        hashes, owner, _ = sentence_hashes(text.filter(pa.array(side)), context.what.sentence)
-        table = pa.table([pa.array(hashes), pa.array(owner, pa.uint32())], schema=HELD)
-        attempt.shard(f"sentences-{item.name}", [table], HELD, compressed=False)
-        attempt.figure("documents", int(side.sum()))
+    what, side = shard.context.what, shard.side() == HELD_OUT
+    text = shard.table(["text"])["text"].combine_chunks().filter(pa.array(side))
+    hashes, owner = _unique(*shingle_hashes(text, what.words, what.characters))
+    table = pa.table([pa.array(hashes), pa.array(owner, pa.uint32())], schema=HELD)
+    attempt.shard(shard.named("held"), [table], HELD, compressed=False)
+    hashes, owner, _ = sentence_hashes(text, what.sentence)
+    table = pa.table([pa.array(hashes), pa.array(owner, pa.uint32())], schema=HELD)
+    attempt.shard(shard.named("sentences"), [table], HELD, compressed=False)
+    attempt.figure("documents", int(side.sum()))
 
 
 def held_out_index(context: Context, part: str) -> Index:
@@ -145,45 +139,38 @@ def overlaps(
     return share
 
 
-def judge(job: Job, item: Item) -> None:
+def judge(shard: Shard, attempt: Attempt) -> None:
     """Verdicts of one home shard."""
-    (context,) = job
-    attempt = context.begin("judge", item.name)
-    if attempt is None:
-        return
-    what, shard = context.what, int(item.name)
-    came = came_in(context, shard)
+    what, came = shard.context.what, shard.came_in()
     rows = np.flatnonzero(came)
-    shingles, sentences = held_out_index(context, "held"), held_out_index(context, "sentences")
-    share, same, base = np.zeros(len(rows)), np.zeros(len(rows)), 0
-    wanted, seen = context.inputs["edition"].batches(f"documents-{item.name}", ["text"]), 0
-    for batch in wanted:
+    shingles, sentences = held_out_index(shard.context, "held"), held_out_index(shard.context, "sentences")
+    share, same, seen = np.zeros(len(rows)), np.zeros(len(rows)), 0
+    for base, batch in shard.text_batches():
         inside = came[base : base + batch.num_rows]
         text = batch["text"].filter(pa.array(inside))
         found = overlaps(text, shingles, what)
         share[seen : seen + len(found)] = found
         same[seen : seen + len(found)] = sentence_overlaps(text, sentences, what.sentence)
-        base, seen = base + batch.num_rows, seen + len(found)
+        seen += len(found)
     judged = []
     for name, value in (("near_held_out", share), ("held_out_sentences", same)):
         over = value > what.share
         limit = np.full(int(over.sum()), what.share)
         judged.append(Judged(f"{name}@1", name, rows[over], value[over], limit))
     fails = (share > what.share) | (same > what.share)
-    with attempt:
-        table, tally = verdict_table(ids_of(context.inputs["edition"], shard), came, judged)
-        attempt.shard(f"verdicts-{item.name}", [table], VERDICT)
-        attempt.tally(tally)
-        kept = share[~fails]
-        attempt.figure("overlap", [int((kept > 0).sum()), float(kept.sum()), float(kept.max(initial=0.0)), len(kept)])
+    table, tally = verdict_table(shard.ids, came, judged)
+    attempt.shard(shard.named("verdicts"), [table], VERDICT)
+    attempt.tally(tally)
+    kept = share[~fails]
+    attempt.figure("overlap", [int((kept > 0).sum()), float(kept.sum()), float(kept.max(initial=0.0)), len(kept)])
 
 
 def _held(job: Job) -> Phase:
-    return Phase("held", shard_items(job[0]), index_held_out, scratch=True)
+    return shard_phase("held", job[0], index_held_out, scratch=True)
 
 
 def _judge(job: Job) -> Phase:
-    return Phase("judge", shard_items(job[0]), judge)
+    return shard_phase("judge", job[0], judge)
 
 
 def _seal(context: Context) -> Sealed:

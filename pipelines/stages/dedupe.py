@@ -12,11 +12,12 @@ from corpus.configuration import Doc, configuration
 from corpus.dedup import bands, has_shingles
 from corpus.verdict import VERDICT
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.engine.store import sum_tallies
+from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.grouping import NEAR, Grouping, agreement, labels, signatures, similar
+from pipelines.stages.shard import Shard, due, shard_phase
 from pipelines.stages.split import key_table
-from pipelines.stages.verdicts import Judged, came_in, due, ids_of, shard_items, verdict_table
+from pipelines.stages.verdicts import Judged, verdict_table
 
 
 @configuration
@@ -33,14 +34,13 @@ class DedupeStage:
     signature: Annotated[str, Doc("measure that holds the MinHash signature")] = "signature"
 
 
-def dedupe_keys(context: Context, shard: int) -> pa.Table:
+def dedupe_keys(shard: Shard) -> pa.Table:
     """KEYS of a home shard: signature bands of the documents that came in."""
-    what: DedupeStage = context.what
-    values = signatures(context, what.signature, shard)
-    rows = np.flatnonzero(came_in(context, shard) & has_shingles(values))
+    what: DedupeStage = shard.context.what
+    values = signatures(shard, what.signature)
+    rows = np.flatnonzero(shard.came_in() & has_shingles(values))
     keys = bands(values[rows], what.bands, what.rows)
-    ids = ids_of(context.inputs["edition"], shard)
-    return key_table(ids, shard, [(keys.ravel(), np.repeat(rows, keys.shape[1]), NEAR)])
+    return key_table(shard, [(keys.ravel(), np.repeat(rows, keys.shape[1]), NEAR)])
 
 
 def dedupe_edges(context: Context, edges: pa.Table) -> npt.NDArray[np.bool_]:
@@ -51,31 +51,25 @@ def dedupe_edges(context: Context, edges: pa.Table) -> npt.NDArray[np.bool_]:
 GROUPING = Grouping(dedupe_keys, dedupe_edges)
 
 
-def judge(job: Job, item: Item) -> None:
+def judge(shard: Shard, attempt: Attempt) -> None:
     """Verdicts of one home shard: every member of a component but its smallest id.
 
     The value is a document's own similarity to its keeper; a chain of pairs may lead below the threshold.
     """
-    (context,) = job
-    attempt = context.begin("judge", item.name)
-    if attempt is None:
-        return
-    shard = int(item.name)
-    what: DedupeStage = context.what
-    grouped = labels(context, shard)
+    what: DedupeStage = shard.context.what
+    grouped = labels(shard)
     grouped = grouped.filter(pc.not_equal(grouped["id"], grouped["label"]))
-    like = agreement(context, grouped, ("shard", "row"), ("label_shard", "label_row"), what.signature)
+    like = agreement(shard.context, grouped, ("shard", "row"), ("label_shard", "label_row"), what.signature)
     rows = grouped["row"].to_numpy().astype(np.int64)
     limit = np.full(len(rows), what.jaccard)
     judged = Judged("near_duplicate@1", "near_duplicate", rows, like, limit, grouped["label"].to_pylist())
-    with attempt:
-        table, tally = verdict_table(ids_of(context.inputs["edition"], shard), came_in(context, shard), [judged])
-        attempt.shard(f"verdicts-{item.name}", [table], VERDICT)
-        attempt.tally(tally)
+    table, tally = verdict_table(shard.ids, shard.came_in(), [judged])
+    attempt.shard(shard.named("verdicts"), [table], VERDICT)
+    attempt.tally(tally)
 
 
 def _judge(job: Job) -> Phase:
-    return Phase("judge", shard_items(job[0]), judge)
+    return shard_phase("judge", job[0], judge)
 
 
 def _seal(context: Context) -> Sealed:
@@ -84,4 +78,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("judge").values()), figures)
 
 
-PROGRAM = Program("dedupe", 1, ("pyarrow", "numpy"), (*GROUPING.steps(), _judge), _seal, due=due)
+PROGRAM = Program("dedupe", 1, ("pyarrow", "numpy"), (*GROUPING.phases(), _judge), _seal, due=due)

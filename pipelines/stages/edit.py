@@ -12,9 +12,9 @@ from corpus.edit import EDITS, Edit, apply_spans
 from corpus.edits import AnyEdit
 from corpus.verdict import Tally, count_ids
 from pipelines.engine.identity import UNICODE, StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.engine.store import sum_tallies
-from pipelines.stages.verdicts import due, shard_items
+from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.store import Attempt, sum_tallies
+from pipelines.stages.shard import Shard, due, shard_phase
 
 
 @configuration
@@ -54,28 +54,20 @@ def edit_batch(text: pa.Array, edits: list[tuple[str, Edit]]) -> tuple[pa.Array,
     return text, spans
 
 
-def edit_shard(job: Job, item: Item) -> None:
+def edit_shard(shard: Shard, attempt: Attempt) -> None:
     """Rewrite one home shard."""
-    (context,) = job
-    attempt = context.begin("edit", item.name)
-    if attempt is None:
-        return
-    edits = _ordered(context.what)
+    edits = _ordered(shard.context.what)
     changes: list[pa.Table] = []
-    name = f"documents-{item.name}"
 
     def rewritten() -> Iterator[pa.RecordBatch]:
-        base = 0
-        for batch in context.inputs["edition"].batches(name):
+        for base, batch in shard.text_batches(*DOCUMENT.names):
             text, spans = edit_batch(batch["text"], edits)
             changes.extend(_placed(table, batch["id"], base) for table in spans)
             attempt.tally(_tally(batch, text, spans))
-            base += batch.num_rows
             yield batch.set_column(batch.schema.get_field_index("text"), DOCUMENT.field("text"), text)
 
-    with attempt:
-        attempt.shard(name, rewritten(), DOCUMENT)
-        attempt.shard(f"edits-{item.name}", changes, EDITS)
+    attempt.shard(shard.named("documents"), rewritten(), DOCUMENT)
+    attempt.shard(shard.named("edits"), changes, EDITS)
 
 
 def _placed(spans: pa.Table, ids: pa.Array, base: int) -> pa.Table:
@@ -105,12 +97,12 @@ def _tally(batch: pa.RecordBatch, text: pa.Array, spans: list[pa.Table]) -> Tall
     )
 
 
-def _steps(job: Job) -> Phase:
-    return Phase("edit", shard_items(job[0]), edit_shard)
+def _edit(job: Job) -> Phase:
+    return shard_phase("edit", job[0], edit_shard)
 
 
 def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("edit").values()))
 
 
-PROGRAM = Program("edit", 1, ("pyarrow", UNICODE), (_steps,), _seal, due=due)
+PROGRAM = Program("edit", 1, ("pyarrow", UNICODE), (_edit,), _seal, due=due)

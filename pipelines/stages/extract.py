@@ -22,8 +22,8 @@ from corpus.sources.source import read
 from corpus.verdict import Count, Tally, count_ids
 from pipelines.engine.identity import StageName
 from pipelines.engine.shuffle import bucket_of, gather, scatter, shard_count
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.engine.store import Attempt, sum_tallies
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
+from pipelines.engine.store import Attempt, shard_name, sum_tallies
 
 _DOCUMENTS = DOCUMENT.append(pa.field("payload_bytes", pa.int64(), nullable=False))
 _SCHEMAS = {"documents": _DOCUMENTS, "dead": DEAD}
@@ -55,26 +55,21 @@ def _pieces(context: Context) -> list[Piece]:
     return pieces(context.where["source"], context.inputs["source"].directory / "warc")
 
 
-def scatter_piece(job: Job, item: Item) -> None:
+def scatter_piece(work: Work, attempt: Attempt) -> None:
     """Extract one piece of the source into files by home shard."""
-    (context,) = job
-    attempt = context.begin("scatter", item.name)
-    if attempt is None:
-        return
-    source, shards = context.where["source"], item.arguments["shards"]
-    with attempt:
-        batches: dict[str, list[pa.RecordBatch]] = {"documents": [], "dead": []}
-        runs, held = 0, 0
-        captures = read(source, item.arguments["piece"])
-        for part in extract(captures, context.what.source, context.what.extract):
-            size = _DOCUMENTS.field("payload_bytes")
-            batches["documents"].append(part.documents.append_column(size, part.payload_bytes))
-            batches["dead"].append(part.dead)
-            held += part.documents.nbytes
-            if held >= SPILL:
-                _spill(attempt, f"{item.name}-{runs:03d}", batches, shards)
-                runs, held, batches = runs + 1, 0, {"documents": [], "dead": []}
-        _spill(attempt, f"{item.name}-{runs:03d}", batches, shards)
+    what, shards = work.context.what, work.arguments["shards"]
+    batches: dict[str, list[pa.RecordBatch]] = {"documents": [], "dead": []}
+    runs, held = 0, 0
+    captures = read(work.context.where["source"], work.arguments["piece"])
+    for part in extract(captures, what.source, what.extract):
+        size = _DOCUMENTS.field("payload_bytes")
+        batches["documents"].append(part.documents.append_column(size, part.payload_bytes))
+        batches["dead"].append(part.dead)
+        held += part.documents.nbytes
+        if held >= SPILL:
+            _spill(attempt, f"{work.name}-{runs:03d}", batches, shards)
+            runs, held, batches = runs + 1, 0, {"documents": [], "dead": []}
+    _spill(attempt, f"{work.name}-{runs:03d}", batches, shards)
 
 
 def _spill(attempt: Attempt, name: str, batches: dict[str, list[pa.RecordBatch]], shards: int) -> None:
@@ -84,13 +79,9 @@ def _spill(attempt: Attempt, name: str, batches: dict[str, list[pa.RecordBatch]]
         scatter(attempt, f"{part}.{name}", table, home, shards, _SORT[part])
 
 
-def gather_shard(job: Job, item: Item) -> None:
+def gather_shard(work: Work, attempt: Attempt) -> None:
     """Merge one home shard from every scatter file; of one capture seen twice the first is kept."""
-    (context,) = job
-    attempt = context.begin("gather", item.name)
-    if attempt is None:
-        return
-    shard = int(item.name)
+    context, shard = work.context, int(work.name)
     tables = {}
     for part, schema in _SCHEMAS.items():
         paths = [
@@ -105,10 +96,9 @@ def gather_shard(job: Job, item: Item) -> None:
     again = documents.filter(pa.array(~first))
     documents = documents.filter(pa.array(first))
     dead = _dead(dead, again)
-    with attempt:
-        attempt.shard(f"documents-{item.name}", [documents.drop_columns(["payload_bytes"])], DOCUMENT)
-        attempt.shard(f"dead-{item.name}", [dead], DEAD)
-        attempt.tally(_tally(documents, dead))
+    attempt.shard(shard_name("documents", shard), [documents.drop_columns(["payload_bytes"])], DOCUMENT)
+    attempt.shard(shard_name("dead", shard), [dead], DEAD)
+    attempt.tally(_tally(documents, dead))
 
 
 def _first_of_each(ids: pa.Array) -> npt.NDArray[np.bool_]:

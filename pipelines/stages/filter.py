@@ -13,9 +13,10 @@ from corpus.filters import AnyRule
 from corpus.rule import Rule, ordered
 from corpus.verdict import VERDICT
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.engine.store import sum_tallies
-from pipelines.stages.verdicts import Judged, Mask, came_in, due, ids_of, measured, shard_items, verdict_table
+from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.store import Attempt, sum_tallies
+from pipelines.stages.shard import Mask, Shard, due, shard_phase
+from pipelines.stages.verdicts import Judged, verdict_table
 
 
 @configuration
@@ -32,14 +33,14 @@ def reads(rules: dict[str, AnyRule]) -> list[str]:
     return sorted({"language", *(column.partition(".")[0] for rule in rules.values() for column in rule.reads())})
 
 
-def columns_of(context: Context, shard: int, rules: dict[str, AnyRule]) -> dict[str, np.ndarray]:
+def columns_of(shard: Shard, rules: dict[str, AnyRule]) -> dict[str, np.ndarray]:
     """The measured columns that rules read, by `measure.column`."""
     tables: dict[str, pa.Table] = {}
     columns: dict[str, np.ndarray] = {}
     for wanted in sorted({column for rule in rules.values() for column in rule.reads()} | {"language.language"}):
         measure, _, column = wanted.partition(".")
         if measure not in tables:
-            tables[measure] = measured(context, measure, shard)
+            tables[measure] = shard.measured(measure)
         columns[wanted] = tables[measure][column].to_numpy()
     return columns
 
@@ -58,27 +59,20 @@ def judge_rules(rules: dict[str, Rule], columns: dict[str, np.ndarray], came: Ma
     return out
 
 
-def judge_shard(job: Job, item: Item) -> None:
+def judge_shard(shard: Shard, attempt: Attempt) -> None:
     """Verdicts of one home shard."""
-    (context,) = job
-    attempt = context.begin("judge", item.name)
-    if attempt is None:
-        return
-    shard = int(item.name)
-    with attempt:
-        came = came_in(context, shard)
-        judged = judge_rules(context.what.rules, columns_of(context, shard, context.what.rules), came)
-        table, tally = verdict_table(ids_of(context.inputs["edition"], shard), came, judged)
-        attempt.shard(f"verdicts-{item.name}", [table], VERDICT)
-        attempt.tally(tally)
+    rules, came = shard.context.what.rules, shard.came_in()
+    table, tally = verdict_table(shard.ids, came, judge_rules(rules, columns_of(shard, rules), came))
+    attempt.shard(shard.named("verdicts"), [table], VERDICT)
+    attempt.tally(tally)
 
 
-def _steps(job: Job) -> Phase:
-    return Phase("judge", shard_items(job[0]), judge_shard)
+def _judge(job: Job) -> Phase:
+    return shard_phase("judge", job[0], judge_shard)
 
 
 def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("judge").values()), {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("filter", 1, ("pyarrow", "numpy"), (_steps,), _seal, due=due)
+PROGRAM = Program("filter", 1, ("pyarrow", "numpy"), (_judge,), _seal, due=due)

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from corpus.dedup import components, jaccard
 from corpus.shard import ROWS_PER_BATCH
 from pipelines.engine.shuffle import gather, scatter
-from pipelines.engine.stage import Context, Item, Job, Phase, Step
-from pipelines.engine.store import Commit
-from pipelines.stages.verdicts import measured, shard_items
+from pipelines.engine.stage import Context, Item, Job, Phase, PhaseOf, Work
+from pipelines.engine.store import Attempt, Commit
+from pipelines.stages.shard import Shard, shard_items
 
 KEYS = pa.schema(
     [
@@ -43,7 +43,7 @@ LABELS = pa.schema(
     ]
 )
 
-KeyFunction = Callable[[Context, int], pa.Table]  # a home shard's keys, as KEYS
+KeyFunction = Callable[[Shard], pa.Table]  # a home shard's keys, as KEYS
 Verify = Callable[[Context, pa.Table], npt.NDArray[np.bool_]]  # which EDGES to keep
 
 
@@ -54,38 +54,27 @@ class Grouping:
     keys: KeyFunction
     verify: Verify
 
-    def scatter_keys(self, job: Job, item: Item) -> None:
+    def scatter_keys(self, shard: Shard, attempt: Attempt) -> None:
         """Write one home shard's keys, by bucket of the key."""
-        (context,) = job
-        attempt = context.begin("keys", item.name)
-        if attempt is None:
-            return
-        with attempt:
-            table = self.keys(context, int(item.name))
-            buckets = item.arguments["buckets"]
-            bucket = (table["key"].to_numpy() >> np.uint64(32)) * np.uint64(buckets) >> np.uint64(32)
-            scatter(attempt, f"keys-{item.name}", table, bucket.astype(np.int64), buckets, ("key", "id"))
+        table, buckets = self.keys(shard), shard.arguments["buckets"]
+        bucket = (table["key"].to_numpy() >> np.uint64(32)) * np.uint64(buckets) >> np.uint64(32)
+        scatter(attempt, shard.named("keys"), table, bucket.astype(np.int64), buckets, ("key", "id"))
 
-    def gather_edges(self, job: Job, item: Item) -> None:
+    def gather_edges(self, work: Work, attempt: Attempt) -> None:
         """Edges of one bucket of keys."""
-        (context,) = job
-        attempt = context.begin("edges", item.name)
-        if attempt is None:
-            return
-        with attempt:
-            table = gather(_files(context, "keys"), int(item.name), KEYS, ("key", "id"))
-            edges = stars(table)
-            kept = edges.filter(pa.array(self.verify(context, edges))) if edges.num_rows else edges
-            attempt.shard(f"edges-{item.name}", [kept], EDGES)
-            attempt.figure("candidates", edges.num_rows)
+        table = gather(_files(work.context, "keys"), int(work.name), KEYS, ("key", "id"))
+        edges = stars(table)
+        kept = edges.filter(pa.array(self.verify(work.context, edges))) if edges.num_rows else edges
+        attempt.shard(f"edges-{work.name}", [kept], EDGES)
+        attempt.figure("candidates", edges.num_rows)
 
-    def steps(self) -> tuple[Step, ...]:
+    def phases(self) -> tuple[PhaseOf, ...]:
         """The phases: keys, edges, components. `labels` then reads what they left."""
 
         def keys(job: Job) -> Phase:
             items = shard_items(job[0])
             listed = [Item(i.name, i.bytes, {"buckets": len(items)}) for i in items]
-            return Phase("keys", listed, self.scatter_keys, scratch=True)
+            return Phase("keys", listed, self.scatter_keys, scratch=True, view=Shard)
 
         def edges(job: Job) -> Phase:
             buckets = len(shard_items(job[0]))
@@ -114,23 +103,17 @@ def stars(table: pa.Table) -> pa.Table:
     return edges.group_by(EDGES.names, use_threads=False).aggregate([])
 
 
-def find_components(job: Job, item: Item) -> None:
+def find_components(work: Work, attempt: Attempt) -> None:
     """Union-find over all edges; labels go back to home shards through one scatter file."""
-    (context,) = job
-    attempt = context.begin("components", item.name)
-    if attempt is None:
-        return
-    with attempt:
-        tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in _files(context, "edges")]
-        edges = pa.concat_tables(tables) if tables else EDGES.empty_table()
-        labels = label(edges)
-        bucket = labels["shard"].to_numpy().astype(np.int64)
-        scatter(attempt, "labels-all", labels, bucket, int(item.arguments["shards"]), ("row",))
-        copies = edges.filter(pc.equal(edges["why"], EXACT))
-        copies = copies.select([f"{side}_{name}" for side in "ba" for name in ("id", "shard", "row")])
-        copies = copies.rename_columns(LABELS.names).cast(LABELS)
-        bucket = copies["shard"].to_numpy().astype(np.int64)
-        scatter(attempt, "copies-all", copies, bucket, int(item.arguments["shards"]), ("row", "label"))
+    shards = int(work.arguments["shards"])
+    tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in _files(work.context, "edges")]
+    edges = pa.concat_tables(tables) if tables else EDGES.empty_table()
+    labels = label(edges)
+    scatter(attempt, "labels-all", labels, labels["shard"].to_numpy().astype(np.int64), shards, ("row",))
+    copies = edges.filter(pc.equal(edges["why"], EXACT))
+    copies = copies.select([f"{side}_{name}" for side in "ba" for name in ("id", "shard", "row")])
+    copies = copies.rename_columns(LABELS.names).cast(LABELS)
+    scatter(attempt, "copies-all", copies, copies["shard"].to_numpy().astype(np.int64), shards, ("row", "label"))
 
 
 def label(edges: pa.Table) -> pa.Table:
@@ -150,14 +133,14 @@ def label(edges: pa.Table) -> pa.Table:
     return pa.table(columns, schema=LABELS)
 
 
-def labels(context: Context, shard: int) -> pa.Table:
+def labels(shard: Shard) -> pa.Table:
     """LABELS of one home shard's grouped documents, by row; ungrouped documents have none."""
-    return gather([context.file("labels-all", "components", "all")], shard, LABELS, ("row",))
+    return gather([shard.context.file("labels-all", "components", "all")], shard.number, LABELS, ("row",))
 
 
-def copies(context: Context, shard: int) -> pa.Table:
+def copies(shard: Shard) -> pa.Table:
     """LABELS of one home shard's exact copies, each with the smallest id that has its text."""
-    return gather([context.file("copies-all", "components", "all")], shard, LABELS, ("row", "label"))
+    return gather([shard.context.file("copies-all", "components", "all")], shard.number, LABELS, ("row", "label"))
 
 
 def similar(context: Context, edges: pa.Table, measure: str, least: float) -> npt.NDArray[np.bool_]:
@@ -192,7 +175,7 @@ def _signatures(
     out: npt.NDArray[np.uint32] | None = None
     for index in np.unique(shard).tolist():
         if index not in views:
-            views[index] = _signature_batches(context, measure, index)
+            views[index] = _signature_batches(Shard(context, index), measure)
         batch = row // ROWS_PER_BATCH
         for number in np.unique(batch[shard == index]).tolist():
             view = views[index][number]
@@ -203,21 +186,21 @@ def _signatures(
     return np.empty((0, 1), np.uint32) if out is None else out
 
 
-def _signature_batches(context: Context, measure: str, shard: int) -> list[npt.NDArray[np.uint32]]:
+def _signature_batches(shard: Shard, measure: str) -> list[npt.NDArray[np.uint32]]:
     """The signature measure of a home shard, batch by batch: rows x permutations, views of the mapped file."""
     out = []
-    for array in measured(context, measure, shard, ["signature"])["signature"].chunks:
+    for array in shard.measured(measure, ["signature"])["signature"].chunks:
         width = array.type.byte_width // 4
         flat = np.frombuffer(array.buffers()[1], "<u4", len(array) * width, array.offset * width * 4)
         out.append(flat.reshape(len(array), width))
     return out
 
 
-def signatures(context: Context, measure: str, shard: int) -> npt.NDArray[np.uint32]:
+def signatures(shard: Shard, measure: str) -> npt.NDArray[np.uint32]:
     """The signature measure of a home shard: rows x permutations; a copy where it has several batches."""
-    batches = _signature_batches(context, measure, shard)
+    batches = _signature_batches(shard, measure)
     if not batches:
-        column = measured(context, measure, shard, ["signature"])["signature"]
+        column = shard.measured(measure, ["signature"])["signature"]
         return np.empty((0, column.type.byte_width // 4), np.uint32)
     return batches[0] if len(batches) == 1 else np.concatenate(batches)
 

@@ -1,18 +1,20 @@
 """Measure stages: one artefact a measure, aligned row for row with its edition; one pass makes all that miss."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import pyarrow as pa
 
 from corpus.configuration import Doc, configuration
+from corpus.document import DOCUMENT
 from corpus.measure import checked
 from corpus.measures import AnyMeasure
 from corpus.verdict import Tally, count_ids
 from pipelines.engine.identity import UNICODE, StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
 from pipelines.engine.store import Attempt, StoreError, sum_tallies
-from pipelines.stages.verdicts import due, shard_items
+from pipelines.stages.shard import Shard, due, shard_phase
 
 
 @configuration
@@ -32,34 +34,24 @@ class OneMeasure:
     measure: AnyMeasure
 
 
-def measure_shard(job: Job, item: Item) -> None:
+def measure_shard(work: Sequence[tuple[Shard, Attempt]]) -> None:
     """Read a home shard once and compute every measure that misses it, each committed under its own digest."""
-    attempts: list[tuple[Context, Attempt]] = []
-    for context in job:
-        attempt = context.begin("measure", item.name)
-        if attempt is not None:
-            attempts.append((context, attempt))
-    if not attempts:
-        return
-    edition = job[0].inputs["edition"]
     # By position: two cells of a sweep may measure under one name with other parameters.
-    columns: list[list[pa.RecordBatch]] = [[] for _ in attempts]
+    columns: list[list[pa.RecordBatch]] = [[] for _ in work]
     tally = Tally()
-    for batch in edition.batches(f"documents-{item.name}"):
+    for _, batch in work[0][0].text_batches(*DOCUMENT.names):
         count = count_ids(batch["id"])
         tally += Tally(came=count, kept=count)
-        for (context, _), mine in zip(attempts, columns, strict=True):
-            mine.append(checked(context.name, context.what.measure, batch))
-    for (context, attempt), mine in zip(attempts, columns, strict=True):
-        with attempt:
-            # Uncompressed: measures are small beside text, and later stages map them.
-            schema = context.what.measure.schema
-            attempt.shard(f"columns-{item.name}", mine, schema, compressed=False)
-            attempt.tally(tally)
+        for (shard, _), mine in zip(work, columns, strict=True):
+            mine.append(checked(shard.context.name, shard.context.what.measure, batch))
+    for (shard, attempt), mine in zip(work, columns, strict=True):
+        # Uncompressed: measures are small beside text, and later stages map them.
+        attempt.shard(shard.named("columns"), mine, shard.context.what.measure.schema, compressed=False)
+        attempt.tally(tally)
 
 
-def _steps(job: Job) -> Phase:
-    return Phase("measure", shard_items(job[0]), measure_shard)
+def _measure(job: Job) -> Phase:
+    return shard_phase("measure", job[0], measure_shard, joint=True)
 
 
 def _seal(context: Context) -> Sealed:
@@ -71,4 +63,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(tally, {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("measure", 1, ("pyarrow", "numpy", UNICODE), (_steps,), _seal, due=due)
+PROGRAM = Program("measure", 1, ("pyarrow", "numpy", UNICODE), (_measure,), _seal, due=due)

@@ -21,11 +21,12 @@ from corpus.document import translation_key
 from corpus.filters import AnyRule
 from corpus.verdict import VERDICT, Count, Tally, count_ids
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.engine.store import sum_tallies
+from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.filter import columns_of, judge_rules
 from pipelines.stages.grouping import EXACT, KEYS, NEAR, PATH, Grouping, copies, labels, signatures, similar
-from pipelines.stages.verdicts import HELD_OUT, TRAIN, UNFIT, Judged, due, ids_of, measured, shard_items, verdict_table
+from pipelines.stages.shard import HELD_OUT, TRAIN, UNFIT, Shard, due, shard_phase
+from pipelines.stages.verdicts import Judged, verdict_table
 
 SPLIT = pa.schema(
     [
@@ -57,29 +58,26 @@ def _hash64(keys: Sequence[str]) -> npt.NDArray[np.uint64]:
     return np.frombuffer(digests, "<u8")
 
 
-def split_keys(context: Context, shard: int) -> pa.Table:
+def split_keys(shard: Shard) -> pa.Table:
     """KEYS of a home shard: its documents' paths, texts and signature bands."""
-    what: SplitStage = context.what
-    document = context.inputs["edition"].table(f"documents-{shard:05d}", ["id", "url"])
-    ids, urls = document["id"].combine_chunks(), document["url"].to_pylist()
+    what: SplitStage = shard.context.what
+    urls = shard.table(["url"])["url"].to_pylist()
     at = np.flatnonzero([url is not None for url in urls])
-    exact = measured(context, what.exact, shard, ["exact"])["exact"].combine_chunks()
+    exact = shard.measured(what.exact, ["exact"])["exact"].combine_chunks()
     raw = np.frombuffer(exact.buffers()[1], np.uint8, 16 * len(exact), 16 * exact.offset).reshape(-1, 16)
-    values = signatures(context, what.signature, shard)
+    values = signatures(shard, what.signature)
     worded = np.flatnonzero(has_shingles(values))
     near = bands(values[worded], what.bands, what.rows)
-    everyone = np.arange(len(ids))
+    everyone = np.arange(shard.rows)
     parts = [
         (_hash64([f"path {translation_key(urls[i])}" for i in at]), at, PATH),
         (raw[:, :8].copy().view("<u8").ravel(), everyone, EXACT),
         (near.ravel(), np.repeat(worded, near.shape[1]), NEAR),
     ]
-    return key_table(ids, shard, parts)
+    return key_table(shard, parts)
 
 
-def key_table(
-    ids: pa.Array, shard: int, parts: Sequence[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], int]]
-) -> pa.Table:
+def key_table(shard: Shard, parts: Sequence[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], int]]) -> pa.Table:
     """KEYS from (keys, rows they belong to, why) triples. `why` is mixed in: equal hashes of other kinds never meet."""
     key = np.concatenate([k ^ np.uint64(0x9E3779B97F4A7C15 * (why + 1) % (1 << 64)) for k, _, why in parts])
     row = np.concatenate([r for _, r, _ in parts])
@@ -87,8 +85,8 @@ def key_table(
     columns = [
         pa.array(key, pa.uint64()),
         pa.array(why, pa.uint8()),
-        ids.take(pa.array(row)),
-        pa.array(np.full(len(row), shard), pa.uint32()),
+        shard.ids.take(pa.array(row)),
+        pa.array(np.full(len(row), shard.number), pa.uint32()),
         pa.array(row, pa.uint32()),
     ]
     return pa.table(columns, schema=KEYS)
@@ -109,41 +107,34 @@ def held_out_groups(groups: pa.Array, share: float, salt: str) -> npt.NDArray[np
     return np.array([value < limit for value in draw], bool)
 
 
-def assign(job: Job, item: Item) -> None:
+def assign(shard: Shard, attempt: Attempt) -> None:
     """Sides of one home shard."""
-    (context,) = job
-    attempt = context.begin("assign", item.name)
-    if attempt is None:
-        return
-    what, shard = context.what, int(item.name)
-    ids = ids_of(context.inputs["edition"], shard)
+    what, ids = shard.context.what, shard.ids
     groups = np.array(ids.to_pylist(), object)
-    grouped = labels(context, shard)
+    grouped = labels(shard)
     groups[grouped["row"].to_numpy()] = grouped["label"].to_pylist()
     group_array = pa.array(groups.tolist(), pa.binary(16))
     out = held_out_groups(group_array, what.held_out, what.salt)
-    with attempt:
-        unfit, tally = _unfit(context, shard, ids, out)
-        side = np.where(out, HELD_OUT, TRAIN)
-        side[unfit["row"].to_numpy()] = UNFIT
-        table = pa.table([ids, group_array, pa.array(side, pa.uint8())], schema=SPLIT)
-        attempt.shard(f"split-{item.name}", [table], SPLIT, compressed=False)
-        attempt.shard(f"verdicts-{item.name}", [unfit], VERDICT)
-        attempt.tally(tally)
+    unfit, tally = _unfit(shard, out)
+    side = np.where(out, HELD_OUT, TRAIN)
+    side[unfit["row"].to_numpy()] = UNFIT
+    table = pa.table([ids, group_array, pa.array(side, pa.uint8())], schema=SPLIT)
+    attempt.shard(shard.named("sides"), [table], SPLIT, compressed=False)
+    attempt.shard(shard.named("verdicts"), [unfit], VERDICT)
+    attempt.tally(tally)
 
 
-def _unfit(context: Context, shard: int, ids: pa.Array, out: npt.NDArray[np.bool_]) -> tuple[pa.Table, Tally]:
+def _unfit(shard: Shard, out: npt.NDArray[np.bool_]) -> tuple[pa.Table, Tally]:
     """Held-out documents that fail the fixed rules or repeat a held-out text, and the shard's ledger."""
-    same = copies(context, shard)
+    ids, same = shard.ids, copies(shard)
     rows = same["row"].to_numpy().astype(np.int64)
     rows, first = np.unique(rows, return_index=True)
     mine = out[rows]
     keepers = [same["label"][int(i)].as_py() for i in first[mine]]
     ones = np.ones(int(mine.sum()))
-    rules = context.what.rules
+    rules = shard.context.what.rules
     judged = [
-        replace(each, reason=f"unfit_{each.reason}")
-        for each in judge_rules(rules, columns_of(context, shard, rules), out)
+        replace(each, reason=f"unfit_{each.reason}") for each in judge_rules(rules, columns_of(shard, rules), out)
     ]
     judged.append(Judged("held_out_copy@1", "unfit_held_out_copy", rows[mine], ones, ones, keepers))
     table, inner = verdict_table(ids, out, judged)
@@ -155,11 +146,11 @@ def _unfit(context: Context, shard: int, ids: pa.Array, out: npt.NDArray[np.bool
 
 
 def _assign(job: Job) -> Phase:
-    return Phase("assign", shard_items(job[0]), assign)
+    return shard_phase("assign", job[0], assign)
 
 
 def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("assign").values()), {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("split", 1, ("pyarrow", "numpy"), (*GROUPING.steps(), _assign), _seal, due=due)
+PROGRAM = Program("split", 1, ("pyarrow", "numpy"), (*GROUPING.phases(), _assign), _seal, due=due)

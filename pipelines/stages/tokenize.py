@@ -10,9 +10,9 @@ from corpus.document import byte_sizes, tokens_schema
 from corpus.tokenize import Encoder
 from corpus.verdict import Tally, count_ids
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.engine.store import sum_tallies
-from pipelines.stages.verdicts import HELD_OUT, TRAIN, came_in, due, measured, shard_items
+from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.store import Attempt, sum_tallies
+from pipelines.stages.shard import HELD_OUT, TRAIN, Shard, due, shard_phase
 
 
 @configuration
@@ -26,46 +26,31 @@ class TokenizeStage:
     components: Annotated[Literal["language", "source"], Doc("what a component of the mixture is")] = "language"
 
 
-def tokenize_shard(job: Job, item: Item) -> None:
+def tokenize_shard(shard: Shard, attempt: Attempt) -> None:
     """Tokens of one home shard, one file a component."""
-    (context,) = job
-    attempt = context.begin("tokenize", item.name)
-    if attempt is None:
-        return
-    what, shard = context.what, int(item.name)
-    encoder = Encoder(context.inputs["tokenizer"].path("tokenizer"))
+    what: TokenizeStage = shard.context.what
+    encoder = Encoder(shard.context.inputs["tokenizer"].path("tokenizer"))
     schema = tokens_schema(encoder.dtype)
-    chosen = came_in(context, shard, TRAIN if what.side == "train" else HELD_OUT)
-    language = measured(context, "language", shard, ["language"])["language"].to_numpy()
-    out: dict[str, list[pa.RecordBatch]] = {}
-    base = 0
-    with attempt:
-        for batch in context.inputs["edition"].batches(f"documents-{item.name}", ["id", "source", "text"]):
-            here = slice(base, base + batch.num_rows)
-            base += batch.num_rows
-            names = language[here] if what.components == "language" else batch["source"].to_numpy(zero_copy_only=False)
-            for name in np.unique(names[chosen[here]]).tolist():
-                part = batch.filter(pa.array(chosen[here] & (names == name)))
-                tokens = encoder.encode(part["text"])
-                sizes = byte_sizes(part["text"])
-                out.setdefault(name, []).append(
-                    pa.record_batch([part["id"], pa.array(sizes, pa.int64()), tokens], schema)
-                )
-                count = count_ids(part["id"])
-                attempt.tally(Tally(came=count, kept=count))
-        for name, batches in sorted(out.items()):
-            attempt.shard(f"{name}-{item.name}", batches, schema, compressed=False)
-            attempt.figure(
-                name,
-                [
-                    sum(len(b["tokens"].flatten()) for b in batches),
-                    sum(int(b["bytes"].to_numpy().sum()) for b in batches),
-                ],
-            )
+    chosen = shard.came_in(TRAIN if what.side == "train" else HELD_OUT)
+    language = shard.measured("language", ["language"])["language"].to_numpy()
+    tokens: dict[str, list[pa.RecordBatch]] = {}
+    for base, batch in shard.text_batches("id", "source", "text"):
+        here = slice(base, base + batch.num_rows)
+        names = language[here] if what.components == "language" else batch["source"].to_numpy(zero_copy_only=False)
+        for name in np.unique(names[chosen[here]]).tolist():
+            part = batch.filter(pa.array(chosen[here] & (names == name)))
+            columns = [part["id"], pa.array(byte_sizes(part["text"]), pa.int64()), encoder.encode(part["text"])]
+            tokens.setdefault(name, []).append(pa.record_batch(columns, schema))
+            count = count_ids(part["id"])
+            attempt.tally(Tally(came=count, kept=count))
+    for name, batches in sorted(tokens.items()):
+        attempt.shard(shard.named(name), batches, schema, compressed=False)
+        size = sum(int(batch["bytes"].to_numpy().sum()) for batch in batches)
+        attempt.figure(name, [sum(len(batch["tokens"].flatten()) for batch in batches), size])
 
 
 def _tokenize(job: Job) -> Phase:
-    return Phase("tokenize", shard_items(job[0]), tokenize_shard)
+    return shard_phase("tokenize", job[0], tokenize_shard)
 
 
 def _seal(context: Context) -> Sealed:

@@ -15,8 +15,9 @@ from corpus.configuration import Doc, configuration
 from corpus.tokenize import train_bpe
 from corpus.verdict import Tally
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.stages.verdicts import came_in, measured, shard_items
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
+from pipelines.engine.store import Attempt
+from pipelines.stages.shard import Shard, shard_phase
 
 SAMPLE = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
 
@@ -38,39 +39,28 @@ class TokenizerStage:
     salt: Annotated[str, Doc("another salt draws another sample")] = "tokenizer"
 
 
-def sample_shard(job: Job, item: Item) -> None:
+def sample_shard(shard: Shard, attempt: Attempt) -> None:
     """The sampled documents of one home shard."""
-    (context,) = job
-    attempt = context.begin("sample", item.name)
-    if attempt is None:
-        return
-    what, shard = context.what, int(item.name)
-    whole = context.inputs["edition"].tally.bytes_out
-    limit = int(min(what.sample, what.max_bytes / max(whole, 1)) * 2**64)
-    chosen = came_in(context, shard)
+    what: TokenizerStage = shard.context.what
+    limit = int(min(what.sample, what.max_bytes / max(shard.edition.tally.bytes_out, 1)) * 2**64)
+    chosen = shard.came_in()
     if what.languages:
-        chosen &= np.isin(measured(context, "language", shard, ["language"])["language"].to_numpy(), what.languages)
+        chosen &= np.isin(shard.measured("language", ["language"])["language"].to_numpy(), what.languages)
 
     def drawn() -> Iterator[pa.RecordBatch]:
-        base = 0
-        for batch in context.inputs["edition"].batches(f"documents-{item.name}", ["id", "text"]):
+        for base, batch in shard.text_batches("id", "text"):
             mask = chosen[base : base + batch.num_rows].copy()
-            base += batch.num_rows
             for row, identifier in enumerate(batch["id"].to_pylist()):
                 draw = hashlib.sha256(what.salt.encode() + identifier).digest()[:8]
                 mask[row] &= int.from_bytes(draw, "big") < limit
             yield batch.filter(pa.array(mask))
 
-    with attempt:
-        attempt.shard(f"sample-{item.name}", drawn(), SAMPLE)
+    attempt.shard(shard.named("sample"), drawn(), SAMPLE)
 
 
-def train(job: Job, item: Item) -> None:
+def train(work: Work, attempt: Attempt) -> None:
     """Train on the sample, shards and rows in id order."""
-    (context,) = job
-    attempt = context.begin("train", item.name)
-    if attempt is None:
-        return
+    context = work.context
 
     def texts() -> Iterator[str]:
         for name, commit in context.commits("sample").items():
@@ -78,15 +68,14 @@ def train(job: Job, item: Item) -> None:
             for batch in pa.ipc.open_file(pa.memory_map(str(path))).read_all().to_batches():
                 yield from batch["text"].to_pylist()
 
-    with attempt:
-        data = train_bpe(texts(), context.what.vocabulary)
-        path = attempt.path("tokenizer", ".json")
-        path.write_bytes(data)
-        attempt.add("tokenizer", path, context.what.vocabulary)
+    data = train_bpe(texts(), context.what.vocabulary)
+    path = attempt.path("tokenizer", ".json")
+    path.write_bytes(data)
+    attempt.add("tokenizer", path, context.what.vocabulary)
 
 
 def _sample(job: Job) -> Phase:
-    return Phase("sample", shard_items(job[0]), sample_shard, scratch=True)
+    return shard_phase("sample", job[0], sample_shard, scratch=True)
 
 
 def _train(job: Job) -> Phase:

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from corpus.verdict import Tally
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.engine.store import Artifact
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
+from pipelines.engine.store import Artifact, Attempt
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
 from pretrain.job import EvaluateJob, TrainJob
 
@@ -106,40 +106,36 @@ def train(context: Context, digest: str) -> None:
     start("pretrain.train", job, context.directory / "job.json", context.directory / "train.log")
 
 
-def evaluate_item(job: Job, item: Item) -> None:
+def evaluate_item(work: Work, attempt: Attempt) -> None:
     """Measure one checkpoint on the held-out documents."""
-    (context,) = job
-    attempt = context.begin("evaluate", item.name)
-    if attempt is None:
-        return
+    context = work.context
     where: TrainWhere = context.where["train"]
     tokens, held_out = context.inputs.get("tokens"), context.inputs["held_out"]
     step, untrained = context.what.step, context.inputs.get("untrained")
     folder = checkpoint(context.inputs["train"].directory, step) if step else None
     if step and folder is None:
         raise TrainerFailedError(f"{context.inputs['train'].directory} holds no finished step {step}: run again")
-    with attempt:
-        result, documents = attempt.path("result", ".json"), attempt.path("documents", ".arrow")
-        evaluate_job = EvaluateJob(
-            model=where.what.model,
-            train=where.what.train,
-            precision=where.what.precision,
-            layout=where.layout,
-            vocabulary=held_out.figures["vocabulary"],
-            eod=held_out.figures["eod"],
-            checkpoint=str(folder.absolute()) if folder else None,
-            held_out=shards(held_out),
-            components=shards(tokens) if tokens else {},
-            evaluation=context.what.evaluation,
-            output=str(result.absolute()),
-            documents=str(documents.absolute()),
-            untrained=str(untrained.path("documents").absolute()) if untrained else None,
-            threads=where.threads,
-        )
-        start("pretrain.evaluate", evaluate_job, context.directory / "job.json", context.directory / "evaluate.log")
-        attempt.add("result", result, 1)
-        attempt.add("documents", documents, pa.ipc.open_file(pa.memory_map(str(documents))).read_all().num_rows)
-        attempt.figure("result", json.loads(result.read_text()))
+    result, documents = attempt.path("result", ".json"), attempt.path("documents", ".arrow")
+    evaluate_job = EvaluateJob(
+        model=where.what.model,
+        train=where.what.train,
+        precision=where.what.precision,
+        layout=where.layout,
+        vocabulary=held_out.figures["vocabulary"],
+        eod=held_out.figures["eod"],
+        checkpoint=str(folder.absolute()) if folder else None,
+        held_out=shards(held_out),
+        components=shards(tokens) if tokens else {},
+        evaluation=context.what.evaluation,
+        output=str(result.absolute()),
+        documents=str(documents.absolute()),
+        untrained=str(untrained.path("documents").absolute()) if untrained else None,
+        threads=where.threads,
+    )
+    start("pretrain.evaluate", evaluate_job, context.directory / "job.json", context.directory / "evaluate.log")
+    attempt.add("result", result, 1)
+    attempt.add("documents", documents, pa.ipc.open_file(pa.memory_map(str(documents))).read_all().num_rows)
+    attempt.figure("result", json.loads(result.read_text()))
 
 
 def _evaluate(job: Job) -> Phase:

@@ -1,4 +1,4 @@
-"""Which rows of an edition are still in: the split's side, less what each verdict stage dropped."""
+"""Verdicts of a home shard: rows of the ledger, and the shard's tally."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.verdict import VERDICT, Count, ReconciliationError, Tally, count_ids
-from pipelines.engine.stage import Context, Item
-from pipelines.engine.store import Artifact, StoreError
-
-TRAIN, HELD_OUT, UNFIT = 0, 1, 2  # sides of the split; UNFIT: held out, but fails the fixed rules
-Mask = npt.NDArray[np.bool_]
+from pipelines.stages.shard import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,63 +21,6 @@ class Judged:
     value: npt.NDArray[np.float64]
     threshold: npt.NDArray[np.float64]
     keeper: Sequence[bytes | None] | None = None
-
-
-def shard_items(context: Context, role: str = "edition") -> list[Item]:
-    """One item a home shard of the edition."""
-    edition = context.inputs[role]
-    return [
-        Item(name.rpartition("-")[2], edition.files[name].bytes, {"shard": index})
-        for index, name in enumerate(edition.names("documents"))
-    ]
-
-
-def verdict_inputs(context: Context) -> list[Artifact]:
-    """The verdict stages before this one, in their order."""
-    return [context.inputs[role] for role in sorted(context.inputs) if role.startswith("verdict.")]
-
-
-def came_in(context: Context, shard: int, side: int = TRAIN) -> Mask:
-    """Rows of a home shard that reach this stage: on `side`, and dropped by no verdict stage before it."""
-    split = context.inputs["split"].table(f"split-{shard:05d}", ["side"])
-    mask: Mask = split["side"].to_numpy() == side
-    for artifact in verdict_inputs(context):
-        dropped = artifact.table(f"verdicts-{shard:05d}", ["row"])["row"].to_numpy()
-        mask[dropped] = False
-    return mask
-
-
-def due(context: Context) -> Count:
-    """Documents that must come into a stage: those its predecessor kept."""
-    if getattr(context.what, "side", "") == "held_out":
-        return context.inputs["split"].tally.dropped.get("held_out", Count())
-    before = verdict_inputs(context)[-1:] or [
-        context.inputs[role] for role in ("split", "edition") if role in context.inputs
-    ]
-    return before[0].tally.kept
-
-
-def ids_of(edition: Artifact, shard: int) -> pa.Array:
-    """The ids of a home shard, in row order."""
-    return edition.table(f"documents-{shard:05d}", ["id"])["id"].combine_chunks()
-
-
-def measured(context: Context, measure: str, shard: int, columns: list[str] | None = None) -> pa.Table:
-    """A measure's columns for a home shard; refused when they are of another edition."""
-    artifact, edition = context.inputs[f"measure.{measure}"], context.inputs["edition"]
-    of = artifact.figures["edition"]
-    if of != edition.digest:
-        raise StoreError(
-            f"stage {context.name} reads measure {measure} of edition {of}, but judges edition {edition.digest}: "
-            "put a measure stage after the edition it judges"
-        )
-    rows, wanted = (a.files[f"{part}-{shard:05d}"].rows for a, part in ((artifact, "columns"), (edition, "documents")))
-    if rows != wanted:
-        raise StoreError(
-            f"{artifact.directory} has {rows} rows in shard {shard}, where its edition has {wanted}: remove that "
-            "folder and run again"
-        )
-    return artifact.table(f"columns-{shard:05d}", columns)
 
 
 def verdict_table(ids: pa.Array, came: Mask, judged: Sequence[Judged]) -> tuple[pa.Table, Tally]:

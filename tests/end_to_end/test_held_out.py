@@ -10,7 +10,7 @@ import pytest
 from corpus.document import canonical_url, key_prefix
 from corpus.sample.server import ARCHIVE, load
 from pipelines.past.history import History
-from pipelines.stages.verdicts import HELD_OUT, TRAIN
+from pipelines.stages.shard import HELD_OUT, TRAIN
 from tests.end_to_end.support import Built, ok, reasons, trained_ids, write_jsonl
 
 LANGUAGES = ("zh", "en")
@@ -69,7 +69,7 @@ def documents(history: History) -> Iterator[dict[str, object]]:
     for name in history.artifact(trunk.editions[-1]).names("documents"):
         number = name.rpartition("-")[2]
         rows = history.artifact(trunk.editions[-1]).table(name, ["id", "url", "text"]).to_pylist()
-        sides = history.artifact(trunk.split).table(f"split-{number}", ["group", "side"]).to_pylist()
+        sides = history.artifact(trunk.split).table(f"sides-{number}", ["group", "side"]).to_pylist()
         tongues = (
             history.artifact(trunk.measures["language"])
             .table(f"columns-{number}", ["language", "han", "latin"])

@@ -332,7 +332,7 @@ def _judge(builder: Builder, home: list[list[Page]], made: list[Page]) -> None:
         verdicts, inner = verdict_table(ids(chosen), held, [judged])
         sides = pa.array([side.get(page.fate, 0) for page in chosen], pa.uint8())
         attempt.shard(
-            f"split-{shard:05d}", [pa.table([ids(chosen), ids(chosen), sides], schema=SPLIT)], SPLIT, compressed=False
+            f"sides-{shard:05d}", [pa.table([ids(chosen), ids(chosen), sides], schema=SPLIT)], SPLIT, compressed=False
         )
         attempt.shard(f"verdicts-{shard:05d}", [verdicts], VERDICT)
         train = count_ids(ids(page for page in chosen if page.fate not in out))
@@ -364,7 +364,7 @@ def _judge(builder: Builder, home: list[list[Page]], made: list[Page]) -> None:
     rules = {"length": {"$type": "Range", "rule": "range", "minimum": {"other": 10}}}
     what = {"kind": "split", "near": 0.5, "held_out": 0.16, "salt": "siku", "rules": rules}
     builder.add("split", "split", what, {"edition": "clean", **measures}, split, edition)
-    roles = {"edition": "clean", "split": "split"}
+    roles = {"edition": "clean", "sides": "split"}
     short = [
         ("too_short@2", "too_short", ["short"], 1.0, 50.0),
         ("few_words@1", "few_words", ["short", "toxic"], 3.0, 10.0),
@@ -387,7 +387,7 @@ def _judge(builder: Builder, home: list[list[Page]], made: list[Page]) -> None:
 def _tokens(builder: Builder, home: list[list[Page]]) -> None:
     schema = tokens_schema("uint16")
     builder.add(
-        "tokenizer", "tokenizer", {"kind": "tokenizer"}, {"edition": "clean", "split": "split"}, None, {"documents": 9}
+        "tokenizer", "tokenizer", {"kind": "tokenizer"}, {"edition": "clean", "sides": "split"}, None, {"documents": 9}
     )
 
     def tokens(page: Page) -> list[int]:
@@ -417,7 +417,7 @@ def _tokens(builder: Builder, home: list[list[Page]]) -> None:
             }
         return fill, {"components": figures, "vocabulary": 257, "eod": 0}
 
-    roles = {"edition": "clean", "split": "split", "measure.language": "measure.language", "tokenizer": "tokenizer"}
+    roles = {"edition": "clean", "sides": "split", "measure.language": "measure.language", "tokenizer": "tokenizer"}
     verdicts = {"verdict.00": "filter", "verdict.01": "dedupe", "verdict.02": "decontaminate"}
     for name, side, fate, inputs in (
         ("tokens", "train", "kept", {**roles, **verdicts}),

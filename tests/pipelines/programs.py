@@ -20,8 +20,8 @@ from corpus.verdict import Tally, count_ids
 from pipelines.engine.execute import load, make
 from pipelines.engine.runner import Workers
 from pipelines.engine.shuffle import bucket_of, gather, scatter
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Stage
-from pipelines.engine.store import sum_tallies
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Stage, Work
+from pipelines.engine.store import Attempt, sum_tallies
 
 SCHEMA = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
 ITEMS = 6
@@ -45,40 +45,32 @@ def table_of(what: What, item: int) -> pa.Table:
     return pa.table([ids, keys], schema=SCHEMA)
 
 
-def scatter_item(job: Job, item: Item) -> None:
+def scatter_item(item: Work, attempt: Attempt) -> None:
     """First phase: rows by bucket of their id, through one scatter file."""
-    (context,) = job
-    attempt = context.begin("scatter", item.name)
-    if attempt is None:
-        return
-    with attempt:
-        if context.what.fails == item.name:
-            raise LookupError(f"{item.name} 失败")
-        if context.what.fails == f"dies {item.name}":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if context.where.get("log"):
-            with Path(context.where["log"]).open("a") as log:
-                log.write(f"{item.name} {os.getpid()}\n")
-        table = table_of(context.what, int(item.name))
-        scatter(attempt, f"rows-{item.name}", table, bucket_of(table["id"].combine_chunks(), BUCKETS), BUCKETS, ("id",))
-        time.sleep(context.where.get("pause", 0))
+    context = item.context
+    if context.what.fails == item.name:
+        raise LookupError(f"{item.name} 失败")
+    if context.what.fails == f"dies {item.name}":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if context.where.get("log"):
+        with Path(context.where["log"]).open("a") as log:
+            log.write(f"{item.name} {os.getpid()}\n")
+    table = table_of(context.what, int(item.name))
+    scatter(attempt, f"rows-{item.name}", table, bucket_of(table["id"].combine_chunks(), BUCKETS), BUCKETS, ("id",))
+    time.sleep(context.where.get("pause", 0))
 
 
-def gather_item(job: Job, item: Item) -> None:
+def gather_item(item: Work, attempt: Attempt) -> None:
     """Second phase: one home shard a bucket."""
-    (context,) = job
-    attempt = context.begin("gather", item.name)
-    if attempt is None:
-        return
-    with attempt:
-        commits = context.commits("scatter").values()
-        paths = [context.directory / entry.file for commit in commits for entry in commit.files.values()]
-        table = gather(paths, int(item.name), SCHEMA, ("id",))
-        attempt.shard(f"documents-{item.name}", [table], SCHEMA)
-        count = count_ids(table["id"])
-        attempt.tally(Tally(born=count, kept=count))
-        attempt.figure("bytes", sum(len(t.encode()) for t in table["text"].to_pylist()))
-        time.sleep(context.where.get("pause", 0))
+    context = item.context
+    commits = context.commits("scatter").values()
+    paths = [context.directory / entry.file for commit in commits for entry in commit.files.values()]
+    table = gather(paths, int(item.name), SCHEMA, ("id",))
+    attempt.shard(f"documents-{item.name}", [table], SCHEMA)
+    count = count_ids(table["id"])
+    attempt.tally(Tally(born=count, kept=count))
+    attempt.figure("bytes", sum(len(t.encode()) for t in table["text"].to_pylist()))
+    time.sleep(context.where.get("pause", 0))
 
 
 def scatters(job: Job) -> Phase:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine.progress import Progress
-from pipelines.engine.runner import ItemFailedError, Workers, pending, run_phase
+from pipelines.engine.runner import ItemFailedError, Workers, run_phase
 from pipelines.engine.stage import Item
+from pipelines.engine.work import do_item, pending
 from pipelines.graph.where import Site
 from tests.pipelines.programs import ITEMS, What, build, context_of, scatters, stage_of
 
@@ -29,7 +30,7 @@ def test_only_pending_items_are_done(context):
     phase = scatters((context,))
     assert pending((context,), phase) == list(phase.items)
     for item in phase.items[:4]:
-        phase.function((context,), item)
+        do_item((context,), phase, item)
     assert [item.name for item in pending((context,), phase)] == ["00004", "00005"]
     before = {p: p.stat().st_mtime_ns for p in (context.directory / "commits/scatter").glob("*.json")}
     run_phase((context,), phase, Workers())
@@ -42,7 +43,7 @@ def test_an_item_is_pending_until_every_stage_of_the_job_has_it(context, tmp_pat
     other = context_of(stage_of(What(salt="b")), tmp_path / "other")
     other.directory.mkdir(parents=True)
     phase = scatters((context,))
-    phase.function((context,), phase.items[0])
+    do_item((context,), phase, phase.items[0])
     assert phase.items[0] in pending((context, other), phase)
     assert phase.items[0] not in pending((context,), phase)
 
@@ -126,7 +127,7 @@ def test_progress_counts_items_and_bytes(context, monkeypatch, capsys):
     phase = type(scatters((context,)))("scatter", items, scatters((context,)).function)
     with Progress("squares scatter", (context,), phase):
         for item in items[:2]:
-            phase.function((context,), item)
+            do_item((context,), phase, item)
         deadline = time.monotonic() + 20
         seen = ""
         while "2/6 items, 2.0/6.0 MB" not in seen and time.monotonic() < deadline:

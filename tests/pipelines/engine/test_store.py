@@ -18,7 +18,7 @@ from corpus.verdict import Count, ReconciliationError, Tally
 from pipelines.engine import execute, store
 from pipelines.engine.execute import load, make
 from pipelines.engine.runner import Workers
-from pipelines.engine.stage import Item, Phase, Program, Sealed
+from pipelines.engine.stage import Program
 from pipelines.engine.store import Artifact, Commit, StoreError, full_disk_explained, seal, write_durably
 from tests.pipelines import programs
 from tests.pipelines.programs import BUCKETS, PLAIN, What, build, context_of, stage_of
@@ -291,18 +291,10 @@ def test_a_phase_with_a_lost_commit_is_not_sealed(tmp_path):
         (context.directory / "commits/gather/00001.json").unlink()
         return PLAIN.seal(made_of)
 
-    program = Program("squares", 1, (), PLAIN.steps, losing, beam=False)
+    program = Program("squares", 1, (), PLAIN.phases, losing, beam=False)
     with pytest.raises(StoreError, match=r"phase gather has 3 items and 2 commits; \['00001'\]"):
         make(program, [stage], (context,), Workers(), print)
     assert not (context.directory / "manifest.json").exists()
-
-
-def test_an_item_that_commits_nothing_fails_the_phase(tmp_path):
-    context = context_of(stage_of(What()), tmp_path)
-    step = lambda job: Phase("none", [Item("00000")], lambda job, item: None)  # noqa: E731
-    program = Program("squares", 1, (), (step,), lambda c: Sealed(Tally()), beam=False)
-    with pytest.raises(StoreError, match="1 items and 0 commits"):
-        make(program, [stage_of(What())], (context,), Workers(), print)
 
 
 # Kills.

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from corpus.dedup import bands
 from pipelines.engine.stage import Context, Stage
 from pipelines.engine.store import Artifact, seal
+from pipelines.engine.work import do_item
 from pipelines.stages.grouping import EXACT, KEYS, LABELS, NEAR, PATH, Grouping, copies, label, labels, similar, stars
+from pipelines.stages.shard import Shard
 
 
 def identifier(n):
@@ -135,19 +137,18 @@ def corpus(root, shards):
     return {"edition": edition, "measure.signature": sealed(root, "signature", columns, {"edition": edition.digest})}
 
 
-def some_keys(context, shard):
+def some_keys(shard):
     """Families meet in a band; every hundredth document has one text with its neighbour in another family."""
     from pipelines.stages.grouping import signatures
     from pipelines.stages.split import key_table
-    from pipelines.stages.verdicts import ids_of
 
-    ids = ids_of(context.inputs["edition"], shard)
+    ids = shard.ids
     number = np.array([int.from_bytes(i[:2], "big") for i in ids.to_pylist()])
     rows = np.arange(len(number))
-    near = bands(signatures(context, "signature", shard), 2, 2)
+    near = bands(signatures(shard, "signature"), 2, 2)
     twin = np.flatnonzero((number // 5) % 100 < 2)
     exact = ((number[twin] // 1000) * 5 + number[twin] % 5).astype(np.uint64)
-    return key_table(ids, shard, [(near.ravel(), np.repeat(rows, near.shape[1]), NEAR), (exact, twin, EXACT)])
+    return key_table(shard, [(near.ravel(), np.repeat(rows, near.shape[1]), NEAR), (exact, twin, EXACT)])
 
 
 def some_edges(context, edges):
@@ -162,14 +163,14 @@ def grouped(tmp_path_factory):
         root = tmp_path_factory.mktemp(f"shards{shards}")
         context = Context("g", "dedupe", None, root / "g", corpus(root, shards), {})
         context.directory.mkdir()
-        for step in Grouping(some_keys, some_edges).steps():
+        for step in Grouping(some_keys, some_edges).phases():
             phase = step((context,))
             for item in reversed(phase.items):
-                phase.function((context,), item)
-        found = pa.concat_tables([labels(context, shard) for shard in range(shards)])
-        twins = pa.concat_tables([copies(context, shard) for shard in range(shards)])
+                do_item((context,), phase, item)
+        found = pa.concat_tables([labels(Shard(context, shard)) for shard in range(shards)])
+        twins = pa.concat_tables([copies(Shard(context, shard)) for shard in range(shards)])
         for shard in range(shards):
-            part = labels(context, shard)
+            part = labels(Shard(context, shard))
             assert set(part["shard"].to_pylist()) <= {shard} and part["row"].to_pylist() == sorted(
                 part["row"].to_pylist()
             )

@@ -9,17 +9,8 @@ from hypothesis import strategies as st
 from corpus.verdict import VERDICT, Count, ReconciliationError, Tally, count_ids
 from pipelines.engine.stage import Context, Stage
 from pipelines.engine.store import Artifact, StoreError, seal
-from pipelines.stages.verdicts import (
-    HELD_OUT,
-    TRAIN,
-    Judged,
-    came_in,
-    due,
-    ids_of,
-    measured,
-    verdict_inputs,
-    verdict_table,
-)
+from pipelines.stages.shard import HELD_OUT, TRAIN, Shard, due, verdict_inputs
+from pipelines.stages.verdicts import Judged, verdict_table
 
 RULES = ["short", "语言", "near"]
 
@@ -115,7 +106,7 @@ def test_who_came_in_is_the_split_less_every_verdict_before(tmp_path):
     length = pa.table({"bytes": [1, 2, 3, 4, 5, 6]})
     inputs = {
         "edition": edition,
-        "split": sealed(tmp_path, "split", {"split-00000": side}),
+        "sides": sealed(tmp_path, "split", {"sides-00000": side}),
         "verdict.01": sealed(tmp_path, "dedupe", {"verdicts-00000": none}),
         "verdict.00": sealed(tmp_path, "filter", {"verdicts-00000": one}),
         "measure.length": sealed(tmp_path, "m", {"columns-00000": length}, {"edition": edition.digest}),
@@ -123,14 +114,14 @@ def test_who_came_in_is_the_split_less_every_verdict_before(tmp_path):
     }
     context = Context("next", "filter", None, tmp_path / "next", inputs, {})
     assert [artifact.kind for artifact in verdict_inputs(context)] == ["filter", "dedupe"]
-    assert came_in(context, 0).tolist() == [False, True, False, True, True, False]
-    assert came_in(context, 0, HELD_OUT).tolist() == [False, False, True, False, False, True]
-    assert ids_of(edition, 0).to_pylist() == IDS
-    assert measured(context, "length", 0, ["bytes"])["bytes"].to_pylist() == [1, 2, 3, 4, 5, 6]
+    assert Shard(context, 0).came_in().tolist() == [False, True, False, True, True, False]
+    assert Shard(context, 0).came_in(HELD_OUT).tolist() == [False, False, True, False, False, True]
+    assert Shard(context, 0).ids.to_pylist() == IDS
+    assert Shard(context, 0).measured("length", ["bytes"])["bytes"].to_pylist() == [1, 2, 3, 4, 5, 6]
     with pytest.raises(
         StoreError, match=r"next reads measure old of edition another, but judges .* put a measure stage"
     ):
-        measured(context, "old", 0)
+        Shard(context, 0).measured("old")
 
 
 def test_what_comes_in_is_what_the_stage_before_kept(tmp_path):
@@ -146,20 +137,20 @@ def test_what_comes_in_is_what_the_stage_before_kept(tmp_path):
             tally=Tally(kept=Count(kept, kept), dropped={k: Count(v, v) for k, v in dropped.items()})
         )
 
-    inputs = {"edition": artifact(9), "split": artifact(6, held_out=2, unfit_length=1), "verdict.00": artifact(5)}
+    inputs = {"edition": artifact(9), "sides": artifact(6, held_out=2, unfit_length=1), "verdict.00": artifact(5)}
     inputs["verdict.01"] = artifact(4)
 
     def context(kind, what=None, *roles):
         return Context("x", kind, what, tmp_path / kind, {role: inputs[role] for role in roles}, {})
 
-    assert due(context("tokenize", None, "edition", "split", "verdict.00", "verdict.01")) == Count(4, 4)
-    assert due(context("filter", None, "edition", "split")) == Count(6, 6)
+    assert due(context("tokenize", None, "edition", "sides", "verdict.00", "verdict.01")) == Count(4, 4)
+    assert due(context("filter", None, "edition", "sides")) == Count(6, 6)
     assert due(context("measure", None, "edition")) == Count(9, 9)
-    assert due(context("tokenize", SimpleNamespace(side="held_out"), "edition", "split")) == Count(2, 2)
+    assert due(context("tokenize", SimpleNamespace(side="held_out"), "edition", "sides")) == Count(2, 2)
     stage = Stage("x", "filter", 1, None, {}, (), str)
     lost = Program(
         "filter", 1, (), (), lambda c: Sealed(Tally(came=Count(5, 5), kept=Count(5, 5))), due=due, beam=False
     )
     with pytest.raises(ReconciliationError, match="x: 5 documents came in, but the stage before kept 6"):
-        make(lost, [stage], (context("filter", None, "edition", "split"),), Workers(), print)
+        make(lost, [stage], (context("filter", None, "edition", "sides"),), Workers(), print)
     assert not (tmp_path / "filter" / "manifest.json").exists()

@@ -1,0 +1,120 @@
+"""A home shard as a stage sees it: its documents, which of them are still in, what was measured of them."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpus.verdict import Count
+from pipelines.engine.stage import Context, Item, Phase, Work
+from pipelines.engine.store import Artifact, StoreError, shard_name
+
+TRAIN, HELD_OUT, UNFIT, OUT = (
+    0,
+    1,
+    2,
+    3,
+)  # sides; UNFIT: held out, but fails the fixed rules; OUT: gone before the split
+Mask = npt.NDArray[np.bool_]
+
+
+class Shard(Work):
+    """Shard `number` of a stage's edition; rows are its documents, in id order."""
+
+    def __init__(self, context: Context, item: Item | int) -> None:
+        super().__init__(context, Item(f"{item:05d}") if isinstance(item, int) else item)
+
+    @property
+    def number(self) -> int:
+        """The shard's place in its edition."""
+        return int(self.item.name)
+
+    def named(self, part: str) -> str:
+        """Logical name of the shard's file of a part: `documents-00012`."""
+        return shard_name(part, self.number)
+
+    @property
+    def edition(self) -> Artifact:
+        """The edition that the shard is of."""
+        return self.context.inputs["edition"]
+
+    def table(self, columns: list[str]) -> pa.Table:
+        """Columns of the shard's documents."""
+        return self.edition.table(self.named("documents"), columns)
+
+    def text_batches(self, *columns: str) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The documents' columns, `text` by default, streamed: first row of each batch, and the batch."""
+        base = 0
+        for batch in self.edition.batches(self.named("documents"), list(columns) or ["text"]):
+            yield base, batch
+            base += batch.num_rows
+
+    @cached_property
+    def ids(self) -> pa.Array:
+        """Ids of the documents."""
+        return self.table(["id"])["id"].combine_chunks()
+
+    @property
+    def rows(self) -> int:
+        """How many documents the edition has here."""
+        return self.edition.files[self.named("documents")].rows
+
+    def side(self, role: str = "sides") -> npt.NDArray[np.uint8]:
+        """Side of each document, as the last split or union before the stage tells."""
+        sides: npt.NDArray[np.uint8] = self.context.inputs[role].table(self.named("sides"), ["side"])["side"].to_numpy()
+        return sides
+
+    def came_in(self, side: int = TRAIN) -> Mask:
+        """Rows that reach the stage: on `side`, and dropped by no verdict stage before it."""
+        inputs = self.context.inputs
+        mask: Mask = self.side() == side if "sides" in inputs else np.full(self.rows, side == TRAIN)
+        for verdicts in verdict_inputs(self.context):
+            mask[verdicts.table(self.named("verdicts"), ["row"])["row"].to_numpy()] = False
+        return mask
+
+    def measured(self, measure: str, columns: list[str] | None = None) -> pa.Table:
+        """A measure's columns; refused when they are of another edition."""
+        artifact, edition = self.context.inputs[f"measure.{measure}"], self.edition
+        of = artifact.figures["edition"]
+        if of != edition.digest:
+            raise StoreError(
+                f"stage {self.context.name} reads measure {measure} of edition {of}, but judges edition "
+                f"{edition.digest}: put a measure stage after the edition it judges"
+            )
+        rows = artifact.files[self.named("columns")].rows
+        if rows != self.rows:
+            raise StoreError(
+                f"{artifact.directory} has {rows} rows in shard {self.number}, where its edition has {self.rows}: "
+                "remove that folder and run again"
+            )
+        return artifact.table(self.named("columns"), columns)
+
+
+def shard_phase(
+    name: str, context: Context, function: object, *, role: str = "edition", scratch: bool = False, joint: bool = False
+) -> Phase:
+    """A phase of `function(shard, attempt)`, one item a home shard of the edition."""
+    return Phase(name, shard_items(context, role), function, scratch, Shard, joint)  # type: ignore[arg-type]
+
+
+def shard_items(context: Context, role: str = "edition") -> list[Item]:
+    """One item a home shard of the edition."""
+    edition = context.inputs[role]
+    return [Item(name.rpartition("-")[2], edition.files[name].bytes) for name in edition.names("documents")]
+
+
+def verdict_inputs(context: Context) -> list[Artifact]:
+    """The verdict stages before this one, in their order."""
+    return [context.inputs[role] for role in sorted(context.inputs) if role.startswith("verdict.")]
+
+
+def due(context: Context) -> Count:
+    """Documents that must come into a stage: those its predecessor kept."""
+    if getattr(context.what, "side", "") == "held_out":
+        return context.inputs["sides"].tally.dropped.get("held_out", Count())
+    before = verdict_inputs(context)[-1:] or [
+        context.inputs[role] for role in ("sides", "edition") if role in context.inputs
+    ]
+    return before[0].tally.kept
