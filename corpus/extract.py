@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
+from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT, ID, canonical_url, document_id
-from corpus.html import HTML_TYPES, DecodingError, decode, looks_like_html
+from corpus.html import HTML_TYPES, looks_like_html
 from corpus.main_content import main_text, prepared, too_deep, unmarked
 from corpus.sources.capture import Capture
 

@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pyarrow as pa
 
+from corpus.charset import DecodingError, decode
 from corpus.crawling.fetch import Client, Failure, Pace, Response, address_of
 from corpus.crawling.frontier import Link, Target, canonical
 from corpus.crawling.journal import Journal
@@ -31,7 +32,7 @@ from corpus.crawling.snapshot import (
     table,
 )
 from corpus.crawling.source import CrawlSource, Politeness
-from corpus.html import HTML_TYPES, DecodingError, decode, links, looks_like_html
+from corpus.html import HTML_TYPES, links, looks_like_html
 from corpus.sources.http import CodingError, Head, TooLargeError, decoded_body
 
 _ROBOTS_BYTES = 512_000  # RFC 9309, section 2.5: parsed at least as far

@@ -18,8 +18,8 @@ from statistics import median
 
 from resiliparse.extract.html2text import extract_plain_text
 
+from corpus.charset import decode
 from corpus.extract import Extract, extract_page
-from corpus.html import decode
 from corpus.sample.server import load
 
 Tool = Callable[[bytes], str]
