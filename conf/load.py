@@ -1,105 +1,166 @@
 """Compose plain YAML with Hydra, check it once, and hand over frozen dataclasses: no OmegaConf after that."""
 
 import difflib
-import itertools
-import re
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from conf.overrides import Override, cells, file_of, parse
 from conf.schema import Config
-
-FOLDER = Path(__file__).resolve().parent
-
-
-class ConfigError(ValueError):
-    """A configuration that is not one: names the field, the value and the way out."""
+from conf.search import FOLDER, PACKAGED, ConfigError, Search
+from conf.walk import fields
 
 
-def groups() -> dict[str, list[str]]:
-    """The configuration groups and what each offers."""
-    return {
-        folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
-        for folder in sorted(FOLDER.iterdir())
-        if folder.is_dir() and any(folder.glob("*.yaml"))
-    }
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """Plain containers, and which file each group chose."""
+
+    container: dict[str, Any]
+    choices: Mapping[str, str]
 
 
-def rewrite(override: str) -> str:
-    """`a.b=c` becomes `++a.b=c`, so that any field of the schema can be set; `group=choice` stays as it is.
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A configuration as its user gave it: what a record of the run keeps beside the values that came of it."""
 
-    A value that Hydra's grammar cannot read (a URL with `?`, a Chinese path) is quoted.
-    """
-    key, equals, value = override.partition("=")
-    if not equals or not re.fullmatch(r"[+~]{0,2}[A-Za-z_][\w@./-]*", key):
-        raise ConfigError(f"{override!r} is no override: write key=value")
-    if key in groups() and re.fullmatch(r"[\w,-]+", value):
-        unknown = [choice for choice in value.split(",") if choice not in groups()[key]]
-        if unknown:
-            raise ConfigError(f"{key}={unknown[0]}: no such choice; conf/{key} has {', '.join(groups()[key])}")
-        return override
-    return f"{key if key[0] in '+~' else '++' + key}={_quoted(value)}"
+    overrides: tuple[str, ...]
+    choices: Mapping[str, str]  # group -> file
+    files: Mapping[str, str]  # text of the user's own files, by path
 
 
-def _quoted(value: str) -> str:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One configuration of a command; `swept` holds its values of the keys that a sweep varies, as written."""
 
-    try:
-        OverridesParser.create().parse_override(f"++key={value}")
-    except HydraException:
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
-    return value
+    config: Config
+    given: Given
+    swept: Mapping[str, str]
 
-
-def expand(overrides: Sequence[str]) -> Iterator[list[str]]:
-    """The cells of a sweep: `a.b=1,2 c=3,4` gives four lists of single-valued overrides, in order."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parser, choices = OverridesParser.create(), []
-    for override in overrides:
-        parsed = parser.parse_override(rewrite(override))
-        if parsed.is_sweep_override():
-            key = rewrite(override).partition("=")[0]
-            choices.append([f"{key}={value}" for value in parsed.sweep_string_iterator()])
-        else:
-            choices.append([rewrite(override)])
-    yield from (list(cell) for cell in itertools.product(*choices))
+    def record(self) -> dict[str, Any]:
+        """`config` and `given` as plain JSON values: paths and names of stages as they are, no hashes."""
+        return json.loads(json.dumps({"config": asdict(self.config), "given": asdict(self.given)}, default=str))  # type: ignore[no-any-return]
 
 
-def compose(overrides: Sequence[str]) -> dict[str, Any]:
-    """Plain containers composed from conf/*.yaml and overrides already rewritten."""
+def compose(overrides: Sequence[Override], search: Search = PACKAGED) -> Composed:
+    """What the files and single-valued overrides make together. Raises ConfigError."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+    from omegaconf.errors import OmegaConfBaseException
 
-    parser = OverridesParser.create()
-    whole = [override for override in overrides if _is_mapping(override)]
+    chosen = [_selection(each) for each in overrides if each.action == "choose"]
+    if search.own is not None:
+        quoted = str(search.own).replace("\\", "\\\\").replace("'", "\\'")
+        chosen.append(f"hydra.searchpath=['file://{quoted}']")
     try:
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
-            composed = hydra_compose("config", overrides=[o for o in overrides if o not in whole])
-        for override in parser.parse_overrides(whole):
-            # Hydra would merge, and leave the fields of the alternative that stood there before.
-            OmegaConf.update(composed, override.key_or_group, override.value(), merge=False, force_add=True)
-        container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue as error:
-        raise ConfigError(f"{error.full_key}: missing; set it with {error.full_key}=<value>") from None
+            composed = hydra_compose("config", overrides=chosen, return_hydra_config=True)
+        choices = {str(group): str(name) for group, name in composed.hydra.runtime.choices.items()}
+        for flag in (OmegaConf.set_struct, OmegaConf.set_readonly):
+            flag(composed, False)
+        del composed["hydra"]  # its own settings refer to a job that there is not
+        container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(f"configuration: {error}") from error
+        raise ConfigError(f"configuration: {' '.join(str(error).split())}") from error
     if not isinstance(container, dict):
         raise ConfigError("configuration: conf/config.yaml is not a mapping")
-    return {str(key): value for key, value in container.items()}
+    plain = {str(key): value for key, value in container.items()}
+    for each in overrides:
+        if each.action != "choose":
+            apply(each, plain, search)
+    for path in _missing(plain, ""):
+        raise ConfigError(f"{path}: missing; set it with {path}=<value>")
+    return Composed(plain, {group: name for group, name in choices.items() if not group.startswith("hydra/")})
 
 
-def _is_mapping(override: str) -> bool:
-    """Whether an override gives a whole mapping, which replaces what stood there."""
-    return override.startswith("++") and override.partition("=")[2].lstrip().startswith("{")
+def _selection(override: Override) -> str:
+    """A choice in Hydra's grammar: `+` for a group that the packaged defaults do not have, Chinese names quoted."""
+    key, name = override.key, override.values[0]
+    new = "@" not in key and not (FOLDER / key).is_dir()
+    return f"{'+' if new else ''}{key}='{name}'"
+
+
+def apply(override: Override, container: dict[str, Any], search: Search = PACKAGED) -> None:
+    """Set or remove a key of plain containers, in place. A whole mapping replaces what stood there."""
+    *parents, last = override.key.split(".")
+    here, removes = container, override.action == "remove"
+    for depth, part in enumerate(parents, 1):
+        if removes and part not in here:
+            break
+        if here.setdefault(part, {}) is None:
+            here[part] = {}
+        if not isinstance(here[part], dict):
+            path = ".".join(parents[:depth])
+            raise ConfigError(f"{override.text}: {path}={here[part]!r} holds no fields: set {path} itself")
+        here = here[part]
+    if not removes:
+        here[last] = override.values[0]
+    elif last in here:
+        del here[last]
+    elif override.key in search.groups():
+        raise ConfigError(f"~{override.key}: one of the group is always chosen: {search.offered(override.key)}")
+    else:
+        near = difflib.get_close_matches(override.key, list(_paths(container, "")), 1, 0.6)
+        raise ConfigError(
+            f"~{override.key}: the configuration has no such key"
+            + (f"; did you mean ~{near[0]}?" if near else "; `siku config --search WORD` lists all")
+        )
+
+
+def _paths(value: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for key, inner in value.items():
+        yield f"{prefix}{key}"
+        if isinstance(inner, Mapping):
+            yield from _paths(inner, f"{prefix}{key}.")
+
+
+def _missing(value: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Keys that a file leaves to its user, by `???`."""
+    for key, inner in value.items():
+        if inner == "???":
+            yield f"{prefix}{key}"
+        elif isinstance(inner, Mapping):
+            yield from _missing(inner, f"{prefix}{key}.")
+
+
+def load_cells(overrides: Sequence[str], search: Search = PACKAGED) -> list[Cell]:
+    """Every configuration that overrides ask for, in order: one, or a sweep's. Raises ConfigError."""
+    parsed = parse(overrides, search)
+    varied = {each.key for each in parsed if len(each.values) > 1}
+    files = {str(path): _text(path) for text in overrides if text[0] == "@" for path in [file_of(text[1:], search)]}
+    out = []
+    for cell in cells(parsed):
+        composed = compose(cell, search)
+        own = (search.file(group, name) for group, name in composed.choices.items() if group in search.groups())
+        texts = files | {str(path): _text(path) for path in own if not path.is_relative_to(FOLDER)}
+        single = {each.key: each for each in cell if each.key in varied}
+        asked = [text for text in overrides if text.partition("=")[0].lstrip("+") not in varied]
+        asked += [each.text for each in single.values()]
+        swept = {key: each.labels[0] for key, each in single.items()}
+        out.append(Cell(validate(composed.container), Given(tuple(asked), composed.choices, texts), swept))
+    return out
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def load_cell(overrides: Sequence[str], search: Search = PACKAGED) -> Cell:
+    """The one configuration that overrides ask for. Raises ConfigError, for a sweep too."""
+    for each in parse(overrides, search):
+        if len(each.values) > 1:
+            raise ConfigError(f"{each.text} has {len(each.values)} values: a sweep is `siku run -m`, a list is [a,b]")
+    return load_cells(overrides, search)[0]
+
+
+def load(overrides: Sequence[str], search: Search = PACKAGED) -> Config:
+    """Compose and validate overrides as a user writes them."""
+    return load_cell(overrides, search).config
 
 
 def validate(container: Mapping[str, Any]) -> Config:
@@ -110,11 +171,6 @@ def validate(container: Mapping[str, Any]) -> Config:
         raise ConfigError("\n".join(_explained(item, container) for item in error.errors())) from None
 
 
-def load(overrides: Sequence[str]) -> Config:
-    """Compose and validate overrides as a user writes them."""
-    return validate(compose([rewrite(override) for override in overrides]))
-
-
 def _explained(item: Mapping[str, Any], container: Mapping[str, Any]) -> str:
     """One line for one pydantic error: path, value, what is wrong, the nearest valid name."""
     path = _path(item["loc"], container)
@@ -123,7 +179,8 @@ def _explained(item: Mapping[str, Any], container: Mapping[str, Any]) -> str:
         return f"{path}={value!r}: no such field{_nearest(path)}"
     if item["type"].startswith("missing"):
         return f"{path}: missing; set it with {path}=<value>"
-    return f"{path}={value!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+    told = item["msg"].removeprefix("Value error, ")
+    return f"{path}={value!r}: {told[0].lower()}{told[1:]}"
 
 
 def _path(location: Sequence[int | str], container: Mapping[str, Any]) -> str:
@@ -146,28 +203,3 @@ def _nearest(path: str) -> str:
     same = [name for name in names if name.rpartition(".")[2] == last]
     best = same or close
     return f"; did you mean {best[0]}?" if best else "; `siku config --search WORD` lists all"
-
-
-def fields(kind: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401
-    """Dotted names of a configuration dataclass's fields; mapping members show as `<name>`."""
-    import dataclasses
-    import typing
-
-    hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        name = f"{prefix}{field.name}"
-        yield name
-        yield from _inner(hints[field.name], name)
-
-
-def _inner(hint: Any, name: str) -> Iterator[str]:  # noqa: ANN401
-    import dataclasses
-    import typing
-
-    if dataclasses.is_dataclass(hint):
-        yield from fields(hint, f"{name}.")
-        return
-    arguments = typing.get_args(hint)
-    mapping = typing.get_origin(hint) in (dict, Mapping)
-    for argument in arguments[1:] if mapping else arguments:
-        yield from _inner(argument, f"{name}.<name>" if mapping else name)

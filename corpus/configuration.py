@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass as _dataclass
 from pathlib import Path
-from typing import TypeVar, cast, dataclass_transform
+from typing import Annotated, TypeVar, cast, dataclass_transform
 
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict
 from pydantic.dataclasses import dataclass as _pydantic_dataclass
 from pydantic_core import CoreSchema, core_schema
 
@@ -31,23 +31,43 @@ def configuration(cls: type[T]) -> type[T]:
     return cast(Callable[[type[T]], type[T]], make)(cls)
 
 
+_PACKAGE = "package:"
+
+
+def absolute(path: str) -> str:
+    """A path as every process of a run reads it: `~` and `~user` expanded, relative ones from the working folder."""
+    if not path.strip():
+        raise ValueError("names no file or folder: give a path")
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError as error:  # no such user
+        raise ValueError(f"has no home folder behind its ~ ({error}): give the whole path") from None
+
+
+AbsolutePath = Annotated[str, AfterValidator(absolute)]
+
+
 class FileRef(str):
     """A file or folder named in a configuration. Identity reads its content, never its path.
 
-    `package:corpus/language/lid.176.ftz` lies in the installed packages; anything else is a path of the
-    machine, relative ones from the working directory.
+    `package:corpus/language/lid.176.ftz` lies in the installed packages; anything else is a path of the machine, made
+    absolute when a configuration is read.
     """
 
     def resolve(self) -> Path:
         """The path on this machine; raises FileNotFoundError naming it."""
-        if self.startswith("package:"):
-            path = Path(__file__).resolve().parent.parent / self.removeprefix("package:")
+        if self.startswith(_PACKAGE):
+            path = Path(__file__).resolve().parent.parent / self.removeprefix(_PACKAGE)
         else:
-            path = Path(self).expanduser().absolute()
+            path = Path(absolute(self))
         if not path.exists():
-            raise FileNotFoundError(f"{self!r} does not exist (looked for {path}): give a path that does")
+            raise FileNotFoundError(f"{str(self)!r} does not exist (looked for {path}): give a path that does")
         return path
 
     @classmethod
+    def _read(cls, value: str) -> "FileRef":
+        return cls(value if value.startswith(_PACKAGE) else absolute(value))
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
+        return core_schema.no_info_after_validator_function(cls._read, core_schema.str_schema())

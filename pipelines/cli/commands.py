@@ -1,7 +1,6 @@
 """What each verb does, from overrides to exit status. The rim: prints and reads the clock."""
 
 import argparse
-import dataclasses
 import errno
 import json
 import sys
@@ -11,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conf.load import ConfigError, compose, expand, load, validate
-from conf.schema import WHERE
+from conf.load import Cell, load, load_cell, load_cells
+from conf.schema import WHERE, Config
+from conf.search import ConfigError, Search, search
 from pipelines.cli.strangers import PACKAGES
-from pipelines.engine.identity import encode
 from pipelines.engine.store import StoreError
 from pipelines.graph.plan import earlier_runs, free_bytes, make_plan, to_be_written, why_new
 from pipelines.graph.recipe import RecipeError
@@ -51,21 +50,36 @@ def report_failure(error: Exception) -> int:
     return 2 if isinstance(error, ConfigError | RecipeError) else 1
 
 
+def searched(options: argparse.Namespace) -> Search:
+    """Where this command looks for configuration files."""
+    return search(options.config_dir)
+
+
+def configured(options: argparse.Namespace, overrides: list[str]) -> Config:
+    """The configuration of a verb that asks for one."""
+    return load(overrides, searched(options))
+
+
+def command_of(cell: Cell, where: Search) -> list[str]:
+    """The exact command that gives a cell, wherever its configuration folder was named."""
+    folder = ["--config-dir", str(where.own)] if where.own else []
+    return ["siku", *folder, "run", *cell.given.overrides]
+
+
 def run(options: argparse.Namespace, overrides: list[str]) -> int:
     """Make whatever is missing; end with a report and the bits per byte."""
+    where = searched(options)
     if options.multirun:
         from pipelines.graph.multirun import multirun
 
-        cells = list(expand(overrides))
-        configs = [validate(compose(cell)) for cell in cells]
-        refuse_where(cells, repeat=configs[0].run.repeat)
-        return multirun(cells, configs, say, out, finish)
+        cells = load_cells(overrides, where)
+        refuse_where(cells)
+        return multirun(cells, [command_of(cell, where) for cell in cells], say, out, finish)
     started = time.monotonic()
-    config = load(overrides)
-    session = run_plan(config, say)
-    encoded = encode(dataclasses.asdict(config), session.plan.checksums, "config")
+    cell = load_cell(overrides, where)
+    session = run_plan(cell.config, say)
     seconds = time.monotonic() - started
-    folder, changed = keep_record(session, ["siku", "run", *overrides], encoded, seconds, finish)
+    folder, changed = keep_record(session, command_of(cell, where), cell.record(), seconds, finish)
     if not changed:
         say(f"nothing to do: all {len(session.done())} stages are reused, in {seconds:.1f} s")
     for line in terminal.lines(json.loads((folder / "summary.json").read_text())):
@@ -81,24 +95,20 @@ def finish(session: Session, folder: Path, record: Mapping[str, Any], seconds: f
     write(session, folder, record, seconds)
 
 
-def refuse_where(cells: Sequence[Sequence[str]], *, repeat: bool) -> None:
+def refuse_where(cells: Sequence[Cell]) -> None:
     """Raise ConfigError for a sweep over keys that say where a run happens."""
-    if repeat:
-        return
-    for position in range(len(cells[0])):
-        values = {cell[position] for cell in cells}
-        key = cells[0][position].lstrip("+").partition("=")[0]
-        if len(values) > 1 and key.partition(".")[0] in WHERE - {"run"}:
+    for key in cells[0].swept:
+        top = key.partition(".")[0]
+        if top in WHERE - {"run"} and not cells[0].config.run.repeat:
             raise ConfigError(
-                f"a sweep over {key} repeats one result, for {key.partition('.')[0]} says where a run happens, not "
+                f"a sweep over {key} repeats one result, for {top} says where a run happens, not "
                 "what it is: set run.repeat=true if the repetition is meant"
             )
 
 
 def plan(options: argparse.Namespace, overrides: list[str]) -> int:
     """Print what a run would do."""
-    config = load(overrides)
-    made = make_plan(config)
+    made = make_plan(configured(options, overrides))
     earlier = earlier_runs(made.store.root)
     for stage in made.stages():
         status = "reused" if made.found(stage) else f"new: {why_new(stage, earlier)}"
@@ -114,7 +124,7 @@ def config(options: argparse.Namespace, overrides: list[str]) -> int:
     """Print the keys of the configuration."""
     from pipelines.cli.show import show_config
 
-    return show_config(options.path, options.search, overrides, out)
+    return show_config(options.path, options.search, overrides, searched(options), out)
 
 
 def explain(options: argparse.Namespace, overrides: list[str]) -> int:
@@ -122,7 +132,7 @@ def explain(options: argparse.Namespace, overrides: list[str]) -> int:
     from pipelines.past import explain as module
     from pipelines.past.history import open_run
 
-    history = open_run(Path(load(overrides).site.store), options.run)
+    history = open_run(Path(configured(options, overrides).site.store), options.run)
     if options.doc is not None:
         return module.explain_document(history, options.doc, out, raw=options.raw)
     if options.step is not None:
@@ -135,7 +145,7 @@ def export(options: argparse.Namespace, overrides: list[str]) -> int:
     from pipelines.past.export import export as write
     from pipelines.past.history import open_run
 
-    history = open_run(Path(load(overrides).site.store), options.run)
+    history = open_run(Path(configured(options, overrides).site.store), options.run)
     write(history, options.what, options.format, Path(options.to), out, raw=options.raw)
     return 0
 
@@ -144,14 +154,14 @@ def ls(options: argparse.Namespace, overrides: list[str]) -> int:
     """List runs."""
     from pipelines.cli.show import list_runs
 
-    return list_runs(Path(load(overrides).site.store), out)
+    return list_runs(Path(configured(options, overrides).site.store), out)
 
 
 def gc(options: argparse.Namespace, overrides: list[str]) -> int:
     """Show, and with --yes remove, what no run reaches."""
     from pipelines.cli.show import collect_garbage
 
-    return collect_garbage(Path(load(overrides).site.store), out, remove=options.yes)
+    return collect_garbage(Path(configured(options, overrides).site.store), out, remove=options.yes)
 
 
 def completion(options: argparse.Namespace, overrides: list[str]) -> int:
@@ -159,5 +169,5 @@ def completion(options: argparse.Namespace, overrides: list[str]) -> int:
     from pipelines.cli.completion import script
     from pipelines.cli.main import command_line
 
-    out(script(options.shell, command_line()))
+    out(script(options.shell, command_line(), searched(options)))
     return 0

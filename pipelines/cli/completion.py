@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from conf.load import load
+from conf.search import PACKAGED, Search
 from pipelines.cli.settings import keys
 
 OVERRIDES = frozenset({"run", "plan", "explain", "export", "ls", "gc", "completion"})
@@ -23,10 +25,8 @@ class Words:
     settings: Mapping[str, Sequence[str]]  # by key or group; empty where anything goes
 
 
-def words(parser: argparse.ArgumentParser) -> Words:
+def words(parser: argparse.ArgumentParser, search: Search = PACKAGED) -> Words:
     """Verbs and flags from the parser, keys from the schema as the default configuration fills it."""
-    from conf.load import groups, load
-
     verbs: dict[str, str] = {}
     flags: dict[str, Sequence[str]] = {}
     values: dict[str, Sequence[str]] = {}
@@ -41,14 +41,14 @@ def words(parser: argparse.ArgumentParser) -> Words:
                 for name in [o for o in inner.option_strings if o.startswith("--")] or [verb]:
                     if inner.choices is not None:
                         values[name] = [str(choice) for choice in inner.choices]
-    settings: dict[str, Sequence[str]] = {key.path: key.choices for key in keys(load([])) if key.value}
-    settings |= groups()
+    settings: dict[str, Sequence[str]] = {key.path: key.choices for key in keys(load([], search)) if key.value}
+    settings |= search.groups()
     return Words(verbs, flags, values, dict(sorted(settings.items())))
 
 
-def script(shell: str, parser: argparse.ArgumentParser) -> str:
+def script(shell: str, parser: argparse.ArgumentParser, search: Search = PACKAGED) -> str:
     """The completion script for bash, zsh or fish, to be sourced."""
-    return {"bash": bash, "zsh": zsh, "fish": fish}[shell](words(parser))
+    return {"bash": bash, "zsh": zsh, "fish": fish}[shell](words(parser, search))
 
 
 def _quoted(items: Sequence[str]) -> str:

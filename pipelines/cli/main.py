@@ -15,15 +15,26 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="siku", description="From a crawled web site to validation loss, in one configuration.", allow_abbrev=False
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    _config_dir(parser, "")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    overrides = argparse.ArgumentParser(add_help=False)
-    overrides.add_argument("overrides", nargs="*", metavar="key=value", help="configuration; `siku config` lists it")
+    common = argparse.ArgumentParser(add_help=False)
+    _config_dir(common, argparse.SUPPRESS)
+    overrides = argparse.ArgumentParser(add_help=False, parents=[common])
+    overrides.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="configuration: also ~key, @file.yaml; `siku config` lists keys",
+    )
     run = verbs.add_parser(
         "run", parents=[overrides], help="make whatever is missing, up to bits per byte and a report"
     )
     run.add_argument("-m", "--multirun", action="store_true", help="a.b=1,2 makes cells of an ablation, in one table")
     verbs.add_parser("plan", parents=[overrides], help="what is reused, what is new and why, what it will cost")
-    config = verbs.add_parser("config", help="every key: type, default, value, who set it, WHAT or WHERE, its doc line")
+    config = verbs.add_parser(
+        "config", parents=[common], help="every key: type, default, value, who set it, WHAT or WHERE, its doc line"
+    )
     config.add_argument("path", nargs="?", default="", help="only keys below this dotted path")
     config.add_argument("--search", default="", help="only keys whose name or doc line holds this word")
     config.add_argument("--set", nargs="*", default=[], metavar="key=value", dest="overrides", help="as for run")
@@ -46,9 +57,24 @@ def command_line() -> argparse.ArgumentParser:
     verbs.add_parser("ls", parents=[overrides], help="runs and what they keep in the store")
     gc = verbs.add_parser("gc", parents=[overrides], help="show what no run reaches; --yes removes it")
     gc.add_argument("--yes", action="store_true")
-    completion = verbs.add_parser("completion", help="a completion script for the shell")
+    completion = verbs.add_parser("completion", parents=[common], help="a completion script for the shell")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser
+
+
+def _config_dir(parser: argparse.ArgumentParser, default: str) -> None:
+    told = "your own groups and files beside the packaged ones; by default the environment's SIKU_CONFIG"
+    parser.add_argument("--config-dir", default=default, metavar="DIR", help=told)
+
+
+class _Version(argparse.Action):
+    """Prints the installed distribution's version; looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"siku {version('siku')}\n")
+        parser.exit()
 
 
 def _verbs() -> dict[str, Verb]:
@@ -70,7 +96,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Options and overrides, in whatever order: argparse alone takes overrides in one place only."""
     parser = command_line()
     options, rest = parser.parse_known_args(arguments)
-    strangers = [each for each in rest if each.startswith("-") or "=" not in each]
+    strangers = [each for each in rest if each.startswith("-") or not ("=" in each or each[:1] in "~@")]
     if strangers or (rest and not hasattr(options, "overrides")):
         parser.error(f"unrecognized arguments: {' '.join(strangers or rest)}")
     if rest:

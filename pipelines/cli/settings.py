@@ -178,7 +178,7 @@ def flat(value: object, prefix: str) -> Iterator[str]:
         yield f"{prefix}="
 
 
-def file_layer(path: Path, group: str, note: str = "") -> Layer:
+def file_layer(path: Path, group: str, label: str) -> Layer:
     """The keys that a YAML file of a group sets; its package is in the first line, or the group's name."""
     import yaml
 
@@ -188,14 +188,12 @@ def file_layer(path: Path, group: str, note: str = "") -> Layer:
     body = yaml.safe_load(text) or {}
     values = {key: value for key, value in body.items() if key != "defaults"}
     package = "" if package == "_global_" else package
-    label = "/".join(path.parts[-3:] if group else path.parts[-2:])
-    return Layer(f"{label}{note}", frozenset(flat(values, package)))
+    return Layer(label, frozenset(flat(values, package)))
 
 
-def override_layer(override: str) -> Layer:
-    """The key that a command-line override sets, with all below it."""
-    key = override.partition("=")[0].lstrip("+~")
-    return Layer(f"command line, {override}", frozenset((key, f"{key}=")))
+def override_layer(key: str, label: str) -> Layer:
+    """A key that an override sets, with all below it."""
+    return Layer(label, frozenset((key, f"{key}=")))
 
 
 def setter(layers: Sequence[Layer], path: str) -> str:

@@ -7,6 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from conf.load import compose, load
+from conf.overrides import parse
+from conf.schema import WHAT, Config
+from conf.search import FOLDER, Search, shown
 from pipelines.cli.settings import Key, Layer, alternatives, file_layer, keys, override_layer, setter
 from pipelines.engine.identity import DIGEST_LENGTH
 from pipelines.engine.lease import Lease, try_acquire
@@ -17,28 +21,26 @@ Out = Callable[[str], None]
 _KEPT = frozenset({"runs", "sweeps", "checksums"})
 
 
-def show_config(path: str, search: str, overrides: Sequence[str], out: Out) -> int:
-    """Print the keys below `path` whose name or doc line holds `search`; 1 if there are none."""
-    from conf.load import groups, load
-    from conf.schema import WHAT, Config
-
-    config, layers = load(overrides), config_layers(overrides)
+def show_config(path: str, word: str, overrides: Sequence[str], search: Search, out: Out) -> int:
+    """Print the keys below `path` whose name or doc line holds `word`; 1 if there are none."""
+    config, layers = load(overrides, search), config_layers(overrides, search)
     found = list(keys(config))
-    if path or search:
+    if path or word:
         there = {key.path for key in found}
         found += [key for key in dict.fromkeys(alternatives(Config)) if key.path not in there]
-    wanted = [key for key in found if _below(key.path, path) and _holds(key, search)]
-    chosen = {group: names for group, names in groups().items() if _group_wanted(group, names, path, search)}
+    wanted = [key for key in found if _below(key.path, path) and _holds(key, word)]
+    chosen = {group: names for group, names in search.groups().items() if _group_wanted(group, names, path, word)}
     for group, names in chosen.items():
-        out(f"{group}=  choose one: {', '.join(names)}  (conf/{group}/)")
+        folders = ", ".join(f"{shown(folder)}/{group}/" for folder in search.folders() if (folder / group).is_dir())
+        out(f"{group}=  choose one: {', '.join(names)}  ({folders})")
     if chosen and wanted:
         out("")
     for key in wanted:
         for line in key_lines(key, layers, "WHAT" if key.path.partition(".")[0] in WHAT else "WHERE"):
             out(line)
     if not wanted and not chosen:
-        near = difflib.get_close_matches(path or search, [key.path for key in found], 3, 0.4)
-        out(f"no key matches {path or search!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+        near = difflib.get_close_matches(path or word, [key.path for key in found], 3, 0.4)
+        out(f"no key matches {path or word!r}" + (f"; near it: {', '.join(near)}" if near else ""))
         return 1
     return 0
 
@@ -79,22 +81,18 @@ def key_lines(key: Key, layers: Sequence[Layer], side: str) -> Iterator[str]:
         yield f"    {key.doc}"
 
 
-def config_layers(overrides: Sequence[str]) -> list[Layer]:
+def config_layers(overrides: Sequence[str], search: Search) -> list[Layer]:
     """Files and overrides that make up a configuration, weakest first."""
-    from hydra import compose, initialize_config_dir
-
-    from conf.load import FOLDER, groups, rewrite
-
-    with initialize_config_dir(str(FOLDER), version_base="1.3"):
-        composed = compose("config", overrides=[rewrite(o) for o in overrides], return_hydra_config=True)
-    choices = {str(group): str(name) for group, name in composed.hydra.runtime.choices.items() if group in groups()}
-    layers = []
-    for group, name in choices.items():
-        picked = [o for o in overrides if o.partition("=")[0] == group]
-        note = f" (command line, {picked[-1]})" if picked else ""
-        layers.append(file_layer(FOLDER / group / f"{name}.yaml", group, note))
-    layers.append(file_layer(FOLDER / "config.yaml", ""))
-    return [*layers, *(override_layer(o) for o in overrides if o.partition("=")[0] not in groups())]
+    parsed = parse(overrides, search)
+    layers, picked = [], {each.key: each for each in parsed if each.action == "choose"}
+    for group, name in compose(parsed, search).choices.items():
+        if group in search.groups():
+            path = search.file(group, name)
+            note = f" ({picked[group].origin}, {picked[group].text})" if group in picked else ""
+            layers.append(file_layer(path, group, f"{shown(path.parents[1])}/{group}/{path.name}{note}"))
+    layers.append(file_layer(FOLDER / "config.yaml", "", "conf/config.yaml"))
+    changes = [each for each in parsed if each.action != "choose"]
+    return [*layers, *(override_layer(each.key, f"{each.origin}, {each.text}") for each in changes)]
 
 
 def folder_bytes(folder: Path) -> int:

@@ -1,37 +1,31 @@
 """An ablation: the cells of a sweep as one graph, scored on the same held-out documents, in one table."""
 
-import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.engine.execute import Say
-from pipelines.engine.identity import Json, differences, digest_of, encode
+from pipelines.engine.identity import digest_of
 from pipelines.engine.store import write_durably
 from pipelines.graph.recipe import RecipeError
 from pipelines.graph.record import Finish, keep_record
 from pipelines.graph.run import Session, run_plans
 
 if TYPE_CHECKING:
-    from conf.schema import Config
+    from conf.load import Cell
 
 
-def multirun(cells: Sequence[Sequence[str]], configs: "Sequence[Config]", say: Say, out: Say, finish: Finish) -> int:
-    """Run every cell, given by its overrides and its configuration, and print the table.
+def multirun(cells: "Sequence[Cell]", commands: Sequence[Sequence[str]], say: Say, out: Say, finish: Finish) -> int:
+    """Run every cell and print the table; `commands` are those that give each cell alone.
 
     Raises RecipeError if cells cannot be compared.
     """
-    sessions = run_plans(configs, say, _same_yardstick)
-    root = sessions[0].plan.store.root
-    encoded = [encode(dataclasses.asdict(c), sessions[0].plan.checksums, "config") for c in configs]
-    kept = []
-    for number, (session, cell, config) in enumerate(zip(sessions, cells, encoded, strict=True), 1):
+    sessions = run_plans([cell.config for cell in cells], say, _same_yardstick)
+    root, rows = sessions[0].plan.store.root, []
+    for number, (session, cell, command) in enumerate(zip(sessions, cells, commands, strict=True), 1):
         seconds = sum(outcome.seconds for outcome in session.done())
-        kept.append(keep_record(session, ["siku", "run", *cell], config, seconds, finish, number)[0])
-    rows = [
-        row(session, folder.name, _differing(encoded, config))
-        for session, folder, config in zip(sessions, kept, encoded, strict=True)
-    ]
+        folder, _ = keep_record(session, command, cell.record(), seconds, finish, number)
+        rows.append(row(session, folder.name, cell.swept))
     folder = root / "sweeps" / digest_of([session.done()[-1].stage.digest for session in sessions])[:12]
     folder.mkdir(parents=True, exist_ok=True)
     write_durably(folder / "table.json", json.dumps(rows, indent=1, ensure_ascii=False))
@@ -60,18 +54,7 @@ def _same_yardstick(sessions: list[Session]) -> None:
             )
 
 
-def _differing(encoded: Sequence[Json], mine: Json) -> dict[str, Json]:
-    changed = sorted({path for other in encoded for path, _, _ in differences(encoded[0], other)})
-    return {path: _at(mine, path) for path in changed}
-
-
-def _at(value: Json, path: str) -> Json:
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
-
-
-def row(session: Session, name: str, fields: dict[str, Json]) -> dict[str, Any]:
+def row(session: Session, name: str, fields: Mapping[str, str]) -> dict[str, Any]:
     """One cell of the table."""
     done = session.done()
     sides = [o.artifact.figures["components"] for o in done if getattr(o.stage.what, "side", "") == "train"]
@@ -80,7 +63,7 @@ def row(session: Session, name: str, fields: dict[str, Json]) -> dict[str, Any]:
     config = session.config
     seen = config.run.steps * config.train.global_batch * config.model.sequence_length if scores else 0
     return {
-        "fields": fields,
+        "fields": dict(fields),
         "run": name,
         "tokens": tokens,
         "trained_tokens": seen,
@@ -97,7 +80,7 @@ def render(rows: Sequence[dict[str, Any]]) -> str:
     head = [*fields, *(f"tokens {name}" for name in components), "epochs", *(f"bits/byte {n}" for n in languages)]
     body = [
         [
-            *(json.dumps(r["fields"][name], ensure_ascii=False) for name in fields),
+            *(r["fields"][name] for name in fields),
             *(f"{r['tokens'][name]:,}" if name in r["tokens"] else "-" for name in components),
             f"{r['epochs']:.2f}",
             *(f"{r['bits_per_byte'][name]:.4f}" if name in r["bits_per_byte"] else "-" for name in languages),

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.engine.identity import Json
 from pipelines.engine.store import write_durably
 from pipelines.graph.run import Session
 
@@ -25,18 +24,24 @@ def run_name(session: Session, cell: int | None = None) -> str:
 
 
 def keep_record(
-    session: Session, command: Sequence[str], config: Json, seconds: float, finish: Finish, cell: int | None = None
+    session: Session,
+    command: Sequence[str],
+    asked: Mapping[str, Any],
+    seconds: float,
+    finish: Finish,
+    cell: int | None = None,
 ) -> tuple[Path, bool]:
     """Write a run's folder unless it tells of just this already; the folder, and whether it did.
 
-    `finish` writes the report into it, from the record.
+    `asked` is the configuration: its values (`config`), and as it was given (`given`). `finish` writes the report into
+    the folder, from the record.
     """
     folder = session.plan.store.root / "runs" / run_name(session, cell)
-    record, path = run_record(session, command, config), folder / "run.json"
+    record, path = run_record(session, command, asked), folder / "run.json"
     if path.exists() and all(outcome.reused for outcome in session.done()):
         known = json.loads(path.read_text())
         digests = [[(stage["name"], stage["digest"]) for stage in each["stages"]] for each in (known, record)]
-        if digests[0] == digests[1] and known["config"] == config:
+        if digests[0] == digests[1] and known["config"] == asked["config"]:
             os.utime(path)
             return folder, False
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +50,7 @@ def keep_record(
     return folder, True
 
 
-def run_record(session: Session, command: Sequence[str], config: Json) -> dict[str, Any]:
+def run_record(session: Session, command: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json holds: configuration, stages with identity and outcome, the exact command."""
     stages = []
     for outcome in session.done():
@@ -65,7 +70,7 @@ def run_record(session: Session, command: Sequence[str], config: Json) -> dict[s
         "command": shlex.join(command),
         "finished": time.time(),
         "steps": session.config.run.steps,
-        "config": config,
+        **asked,
         "stages": stages,
         "python": sys.version.split()[0],
     }

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from corpus.configuration import Doc, configuration
+from corpus.configuration import AbsolutePath, Doc, configuration
 from pipelines.stages.hosts import Host
 
 
@@ -24,7 +24,7 @@ class Politeness:
 class Site:
     """The machine or cluster file system a run uses."""
 
-    store: Annotated[str, Doc("root folder of results")] = ".siku"
+    store: Annotated[AbsolutePath, Field(validate_default=True), Doc("root folder of results")] = ".siku"
     workers: Annotated[int, Field(ge=1), Doc("processes a corpus stage may use; small inputs use one")] = 2
     runner: Annotated[str, Doc("`local` (Beam's FnApiRunner), or another Beam runner by name")] = "local"
     runner_options: Annotated[list[str], Doc("Beam's own options for that runner")] = Field(default_factory=list)

@@ -2,11 +2,10 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engine.identity import Json
 from pipelines.engine.store import write_durably
 from pipelines.past.history import History
 from pipelines.past.summary import Spent, summarize
@@ -53,22 +52,22 @@ def render(history: History, summary: Mapping[str, Any]) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
+        finalize=lambda value: "\n".join(map(printable, value.split("\n"))) if type(value) is str else value,
     )
     css = Markup((folder / "report.css").read_text(encoding="utf-8"))  # our own file
     finished = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(history.record["finished"]))
-    values = {"summary": summary, "css": css, "finished": finished, "configuration": Markup.escape(yaml_of(history))}
+    values = {
+        "summary": summary,
+        "css": css,
+        "finished": finished,
+        "given": history.record["given"],
+        "configuration": yaml_of(history),
+    }
     return environment.get_template("report.jinja").render(**values, **view(history, summary))
 
 
 def yaml_of(history: History) -> str:
-    """The configuration as YAML, without the markers that identity adds."""
+    """The configuration as YAML: values, paths and names of stages as they are."""
     import yaml
 
-    return str(yaml.safe_dump(_plain(history.record["config"]), allow_unicode=True, sort_keys=True, width=110))
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items() if key not in ("$type", "$version")}
-    return [_plain(inner) for inner in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return str(yaml.safe_dump(dict(history.record["config"]), allow_unicode=True, sort_keys=True, width=110))

@@ -90,4 +90,4 @@ def test_cells_of_a_named_sweep_have_folders_of_their_own(lines, tmp_path):
     assert sorted(path.name for path in (store / "runs").iterdir()) == ["abl-1", "abl-2"]
     head, first, second = ended.out.splitlines()[:3]
     assert "tokens zh" in head and "bits/byte" not in head
-    assert first.split()[0] == "10.0" and second.split()[0] == "100000.0" and "-" in second.split()
+    assert first.split()[0] == "10" and second.split()[0] == "100000" and "-" in second.split()

@@ -20,7 +20,7 @@ def test_a_threshold_and_two_seeds(small: Built) -> None:
     (folder,) = small.root.glob("sweeps/*")
     rows = json.loads((folder / "table.json").read_text())
     assert [row["fields"] for row in rows] == [
-        {key: threshold, "train.seed": seed} for threshold in (48, 700) for seed in (1, 2)
+        {key: threshold, "train.seed": seed} for threshold in ("48", "700") for seed in ("1", "2")
     ]
     assert len({json.dumps(row["bits_per_byte"]) for row in rows}) == 4
     for name in ("held_out", "tokenizer"):

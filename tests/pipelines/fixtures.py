@@ -225,7 +225,12 @@ def make_run(root: Path, steps: int = 6, name: str = "demo", weights: Mapping[st
         "command": "siku run recipe=bilingual run.steps=6",
         "finished": 1_790_000_000.0,
         "steps": steps,
-        "config": {"$type": "conf.schema.Config", "$version": 1, "model": {"hidden": 128, "名": "四库<b>"}},
+        "config": {"model": {"hidden": 128, "名": "四库<b>"}},
+        "given": {
+            "overrides": ["model=tiny", "run.steps=6"],
+            "choices": {"model": "tiny", "filters": "mine"},
+            "files": {"/home/me/filters/mine.yaml": "# 自己的<规则>\nwords: {order: 1}\n"},
+        },
         "stages": builder.stages,
         "python": "3.11",
     }

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conf.load import groups
+from conf.search import PACKAGED
 from pipelines.cli.completion import Words, fish, script, words
 from pipelines.cli.main import command_line
 
@@ -37,7 +37,7 @@ def test_words_come_from_the_parser_and_the_schema():
     assert found.values["--what"] == ["documents", "verdicts", "tokens"]
     assert found.values["completion"] == ["bash", "zsh", "fish"]
     assert found.settings["layout.device"] == ("auto", "cpu", "cuda")
-    assert found.settings.items() >= groups().items()
+    assert found.settings.items() >= PACKAGED.groups().items()
     assert "train.optimizer.lr" in found.settings and "train.optimizer" not in found.settings
 
 
@@ -63,7 +63,7 @@ def test_fish_quotes_what_it_says():
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_knows_everything(shell):
     text, found = SCRIPTS(shell), words(command_line())
-    names = [*found.verbs, *found.settings, *(choice for names in groups().values() for choice in names)]
+    names = [*found.verbs, *found.settings, *(choice for names in PACKAGED.groups().values() for choice in names)]
     names += [flag.removeprefix("--") for flags in found.flags.values() for flag in flags]
     for name in names:
         assert name in text, name

@@ -13,7 +13,8 @@ from dataclasses import asdict
 import psutil
 import pytest
 
-from conf.load import groups, load
+from conf.load import load
+from conf.search import PACKAGED, Search
 from pipelines.cli.settings import flat, keys, members, override_layer, setter, text_of
 from pipelines.cli.show import collect_garbage, config_layers, list_runs, show_config, stage_folders
 from pipelines.engine.lease import Owner
@@ -55,7 +56,7 @@ def test_every_key_has_its_value_and_a_doc_line(config):
 
 def test_who_set_a_key():
     overrides = ["model=small", "train.optimizer.lr=0.5", "recipe.filter.rules={}", "site.store=elsewhere"]
-    layers = config_layers(overrides)
+    layers = config_layers(overrides, PACKAGED)
     assert setter(layers, "train.optimizer.lr") == "command line, train.optimizer.lr=0.5"
     assert setter(layers, "recipe.filter.rules.words.order") == "command line, recipe.filter.rules={}"
     assert setter(layers, "model.hidden") == "conf/model/small.yaml (command line, model=small)"
@@ -65,9 +66,26 @@ def test_who_set_a_key():
     assert setter(layers, "train.optimizer.lr_") == "default"
 
 
+def test_own_files_are_named_as_who_set_a_key(tmp_path):
+    (tmp_path / "filters").mkdir()
+    (tmp_path / "filters" / "mine.yaml").write_text(
+        "# @package recipe.filter.rules\nwords: {rule: range, order: 1, column: length.words, minimum: {zh: 7}}\n"
+    )
+    (tmp_path / "more.yaml").write_text("train: {seed: 3}\nmodel: small\n")
+    overrides, search = ["filters=mine", "@more.yaml"], Search(tmp_path)
+    layers = config_layers(overrides, search)
+    assert setter(layers, "recipe.filter.rules.words.order") == (
+        f"{tmp_path}/filters/mine.yaml (command line, filters=mine)"
+    )
+    assert setter(layers, "train.seed") == "@more.yaml, train.seed=3"
+    assert setter(layers, "model.layers") == "conf/model/small.yaml (@more.yaml, model=small)"
+    text = said(show_config, "filters", "", overrides, search)[1]
+    assert text.startswith("filters=  choose one: bilingual, fineweb, gopher, none, mine  (conf/filters/, ")
+
+
 def test_each_value_of_the_default_configuration_is_the_setters(config):
     """What no file and no override sets is at its default."""
-    layers = config_layers([])
+    layers = config_layers([], PACKAGED)
     for key in keys(config):
         if key.value and setter(layers, key.path) == "default":
             assert key.value == key.default, key.path
@@ -75,38 +93,38 @@ def test_each_value_of_the_default_configuration_is_the_setters(config):
 
 def test_flat_marks_whole_values():
     assert set(flat({"a": {"b": 1, "c": {}}}, "p")) == {"p.a.b", "p.a.b=", "p.a.c", "p.a.c="}
-    layer = override_layer("++a.b={x: 1}")
+    layer = override_layer("a.b", "command line, a.b={x: 1}")
     assert layer.sets("a.b") and layer.sets("a.b.x") and layer.sets("a") and not layer.sets("a.bc")
 
 
 def test_config_below_a_path():
-    status, text = said(show_config, "train.optimizer", "", ["train.optimizer.lr=0.25"])
+    status, text = said(show_config, "train.optimizer", "", ["train.optimizer.lr=0.25"], PACKAGED)
     assert status == 0 and text.startswith("train.optimizer\n")
     block = "train.optimizer.lr = 0.25\n    float; WHAT; default 0.001; set by command line, train.optimizer.lr=0.25\n"
     assert block in text and "    peak learning rate" in text
     assert all(line.startswith((" ", "train.optimizer")) for line in text.splitlines())
-    assert "WHERE" in said(show_config, "site.store", "", [])[1]
+    assert "WHERE" in said(show_config, "site.store", "", [], PACKAGED)[1]
 
 
 def test_config_shows_what_other_choices_bring():
-    text = said(show_config, "train.schedule", "", [])[1]
+    text = said(show_config, "train.schedule", "", [], PACKAGED)[1]
     assert "train.schedule.horizon_tokens = " in text
     assert "train.schedule.decay_start_tokens  (with schedule=wsd)" in text
 
 
 def test_config_search_and_groups():
-    status, text = said(show_config, "", "LEARNING rate", [])
+    status, text = said(show_config, "", "LEARNING rate", [], PACKAGED)
     assert status == 0 and "train.optimizer.lr = " in text and "site.store" not in text
-    assert "model=  choose one: small, tiny" in said(show_config, "model", "", [])[1]
-    everything = said(show_config, "", "", [])[1]
-    for group in groups():
+    assert "model=  choose one: small, tiny" in said(show_config, "model", "", [], PACKAGED)[1]
+    everything = said(show_config, "", "", [], PACKAGED)[1]
+    for group in PACKAGED.groups():
         assert re.search(rf"^{group}=  choose one: ", everything, re.M)
 
 
 def test_config_of_no_key_names_the_nearest():
-    status, text = said(show_config, "train.optimizer.lrr", "", [])
+    status, text = said(show_config, "train.optimizer.lrr", "", [], PACKAGED)
     assert status == 1 and "train.optimizer.lr" in text
-    assert said(show_config, "", "zzzzzz", [])[0] == 1
+    assert said(show_config, "", "zzzzzz", [], PACKAGED)[0] == 1
 
 
 def test_members_of_unions():

@@ -145,7 +145,14 @@ def test_hostile_text_is_shown_and_harmless(page):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script" not in page
     assert "坏标签" in page and "NUL␀" in page and "ESC␛" in page
     assert not set(page) & {"\x00", "\x1b", "\u202e", "\u202c"}
-    assert "四库&lt;b&gt;" in page  # of the configuration
+    assert "  hidden: 128\n  名: 四库&lt;b&gt;" in page  # of the configuration
+
+
+def test_the_configuration_is_shown_as_given(page):
+    """H13: what the user wrote, not hashes."""
+    assert ">model=tiny<" in page and ">filters=mine<" in page
+    assert "<summary>/home/me/filters/mine.yaml</summary><pre># 自己的&lt;规则&gt;\nwords: {order: 1}\n</pre>" in page
+    assert "$stage" not in page and "$file" not in page and "$type" not in page
 
 
 def test_page_holds_no_masked_text(page):
