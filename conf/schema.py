@@ -19,6 +19,7 @@ from pipelines.stages.measure import MeasureStage
 from pipelines.stages.split import SplitStage
 from pipelines.stages.tokenize import TokenizeStage
 from pipelines.stages.tokenizer import TokenizerStage
+from pipelines.stages.union import UnionStage
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
 
 AnyStage = Annotated[
@@ -29,6 +30,7 @@ AnyStage = Annotated[
     | ExtractStage
     | EditStage
     | MeasureStage
+    | UnionStage
     | SplitStage
     | FilterStage
     | DedupeStage

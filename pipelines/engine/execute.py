@@ -122,7 +122,7 @@ def _seal(program: Program, stage: Stage, context: Context, started: float, shar
         "bytes_read": sum(input_bytes(context).values()) or sealed.tally.bytes_in,
         "python": sys.version.split()[0],
     }
-    seal(context.directory, stage.identity, outputs, sealed.figures, sealed.tally, record)
+    seal(context.directory, stage.identity, outputs, sealed.figures, sealed.tally, record, sealed.files)
 
 
 def input_bytes(context: Context) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from corpus.verdict import Count, Tally
 from pipelines.engine.identity import FileHash, Json, digest_of, encode, library_versions
-from pipelines.engine.store import Artifact, Attempt, Commit
+from pipelines.engine.store import Artifact, Attempt, Commit, Entry
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,7 @@ class Sealed:
 
     tally: Tally
     figures: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Entry] = field(default_factory=dict)  # of other stages, by reference (a union's)
 
 
 PhaseOf = Callable[[Job], Phase]  # later phases are listed from what earlier ones committed

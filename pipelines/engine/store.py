@@ -288,13 +288,15 @@ def seal(
     figures: Mapping[str, Any],
     tally: Tally,
     record: Mapping[str, Json],
+    referred: Mapping[str, Entry] | None = None,
 ) -> None:
     """Write the manifest by rename, then remove what only the making needed.
 
-    `outputs` are the commits whose files stay. Raises ReconciliationError if the tally does not balance.
+    `outputs` are the commits whose files stay; `referred` are files of other stages, by their
+    path from here. Raises ReconciliationError if the tally does not balance.
     """
     tally.check(str(identity["kind"]))
-    files: dict[str, Entry] = {}
+    files: dict[str, Entry] = dict(referred or {})
     for commit in outputs.values():
         if twice := files.keys() & commit.files.keys():
             raise StoreError(f"{directory}: two items wrote {sorted(twice)}")

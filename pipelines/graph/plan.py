@@ -12,7 +12,7 @@ from pipelines.engine.execute import Store, external, load
 from pipelines.engine.identity import Json, differences
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact
-from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, source_of, with_training
+from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of, with_training
 from pipelines.stages.train import TrainWhat, checkpoint
 
 if TYPE_CHECKING:
@@ -29,19 +29,20 @@ class Source:
 
 @dataclass
 class Plan:
-    """A graph against a store. `graph` is None while a crawl has to run before anything after it is known."""
+    """A graph against a store. `graph` is None while crawls have to run before anything after them is known."""
 
     config: "Config"
     store: Store
     checksums: Checksums
-    crawl: Stage | None
-    source: Source | None
+    sources: Mapping[str, Source]  # those whose content is known
+    crawls: Mapping[str, Stage]  # those still to be made
     graph: Graph | None
 
     def found(self, stage: Stage) -> Artifact | None:
         """The finished result of a stage, if the store holds it."""
-        if self.source and stage is self.source.stage:
-            return self.source.artifact
+        source = self.sources.get(stage.name)
+        if source is not None and stage is source.stage:
+            return source.artifact
         if stage.kind == "train":
             directory, step = self.store.directory(stage), self.config.run.steps
             done = step == 0 or checkpoint(directory, step) is not None
@@ -51,14 +52,14 @@ class Plan:
     def stages(self) -> list[Stage]:
         """The graph's stages up to `run.until`, in order."""
         if self.graph is None:
-            return [self.crawl] if self.crawl else []
+            return [*(source.stage for source in self.sources.values()), *self.crawls.values()]
         needed = _needed(self.graph, self.config.run.until)
         return [stage for stage in self.graph.stages.values() if stage.name in needed]
 
 
 def _needed(graph: Graph, until: str) -> set[str]:
     """Names of the stages that results are wanted of, with all they need; unread measures are not made."""
-    wanted = [until] if until else [n for n, s in graph.stages.items() if s.kind == "evaluate"]
+    wanted = [until] if until else [n for n, s in graph.stages.items() if s.kind == "evaluate"] or _ends(graph)
     if until and until not in graph.stages:
         members = [name for name in graph.stages if name.startswith(f"{until}.")]
         if not members:
@@ -74,6 +75,12 @@ def _needed(graph: Graph, until: str) -> set[str]:
     return out
 
 
+def _ends(graph: Graph) -> list[str]:
+    """Stages of a recipe that ends as a corpus: those that no other reads; a measure that no one reads is not made."""
+    read = {stage.name for each in graph.stages.values() for stage in each.inputs.values()}
+    return [n for n, s in graph.stages.items() if n not in read and s.kind not in ("measure", "joined")]
+
+
 def crawl_generations(directory: Path) -> list[Path]:
     """Crawls of one configuration, oldest first: a crawl is not repeatable, so each is kept by itself."""
     return sorted(directory.glob("crawl-*"))
@@ -83,17 +90,31 @@ def make_plan(config: "Config") -> Plan:
     """Encode every stage and look each up. Reads no data: content hashes of files are cached."""
     root = Path(config.site.store)
     store, checksums = Store(root), Checksums(root / "checksums")
-    name, spec = source_of(config.recipe)
-    if spec.kind != "crawl":
-        made = Stage(name, "files", 1, spec, {}, (), checksums)
-        artifact = external("files", made.digest, Path(spec.path.resolve()), {"bytes": checksums.size(spec.path)})
-        return Plan(config, store, checksums, None, Source(made, artifact), _graph(config, checksums, made))
-    crawl = Stage(name, "crawl", program("crawl").version, spec, {}, program("crawl").libraries, checksums)
-    finished = latest_snapshot(store, crawl) if config.run.snapshot == "latest" else None
-    if finished is None:
-        return Plan(config, store, checksums, crawl, None, None)
-    source = snapshot_source(name, finished, checksums)
-    return Plan(config, store, checksums, crawl, source, _graph(config, checksums, source.stage))
+    sources: dict[str, Source] = {}
+    crawls: dict[str, Stage] = {}
+    for name, spec in sources_of(config.recipe).items():
+        if spec.kind == "crawl":
+            crawl = Stage(name, "crawl", program("crawl").version, spec, {}, program("crawl").libraries, checksums)
+            finished = latest_snapshot(store, crawl) if config.run.snapshot == "latest" else None
+            if finished is None:
+                crawls[name] = crawl
+            else:
+                sources[name] = snapshot_source(name, finished, checksums)
+        else:
+            files = Stage(name, "files", 1, spec, {}, (), checksums)
+            folder, size = Path(spec.path.resolve()), checksums.size(spec.path)
+            sources[name] = Source(files, external("files", files.digest, folder, {"bytes": size}))
+    return _planned(config, store, checksums, sources, crawls)
+
+
+def _planned(
+    config: "Config", store: Store, checksums: Checksums, sources: Mapping[str, Source], crawls: Mapping[str, Stage]
+) -> Plan:
+    stages = {name: source.stage for name, source in sources.items()}
+    # The shape of a recipe is checked before a crawl begins, with the crawl in its snapshot's place.
+    graph = _graph(config, checksums, {**stages, **crawls})
+    _needed(graph, config.run.until)
+    return Plan(config, store, checksums, sources, crawls, None if crawls else graph)
 
 
 def latest_snapshot(store: Store, crawl: Stage) -> Artifact | None:
@@ -111,16 +132,14 @@ def snapshot_source(name: str, finished: Artifact, checksums: Checksums) -> Sour
     return Source(Stage(name, "snapshot", 1, what, {}, (), checksums), finished)
 
 
-def with_snapshot(plan: Plan, finished: Artifact) -> Plan:
-    """The same plan once its crawl is done."""
-    name, _ = source_of(plan.config.recipe)
-    source = snapshot_source(name, finished, plan.checksums)
-    graph = _graph(plan.config, plan.checksums, source.stage)
-    return Plan(plan.config, plan.store, plan.checksums, plan.crawl, source, graph)
+def with_snapshots(plan: Plan, finished: Mapping[str, Artifact]) -> Plan:
+    """The same plan once its crawls are done: snapshots by the names of their sources."""
+    made = {name: snapshot_source(name, artifact, plan.checksums) for name, artifact in finished.items()}
+    return _planned(plan.config, plan.store, plan.checksums, {**plan.sources, **made}, {})
 
 
-def _graph(config: "Config", checksums: Checksums, source: Stage) -> Graph:
-    graph = Builder(config.recipe, checksums, source).build()
+def _graph(config: "Config", checksums: Checksums, sources: Mapping[str, Stage]) -> Graph:
+    graph = Builder(config.recipe, checksums, sources).build()
     what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
     return with_training(graph, what, config.evaluation, config.run.steps, checksums)
 

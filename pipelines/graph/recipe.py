@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from corpus.measures import Signature
-from pipelines.engine.identity import FileHash
+from pipelines.engine.identity import FileHash, canonical_json
 from pipelines.engine.stage import Program, Stage
 from pipelines.stages.decontaminate import DecontaminateStage
 from pipelines.stages.dedupe import DedupeStage
@@ -18,11 +18,13 @@ from pipelines.stages.split import SplitStage
 from pipelines.stages.tokenize import TokenizeStage
 from pipelines.stages.tokenizer import TokenizerStage
 from pipelines.stages.train import EvaluateWhat, TrainWhat, UntrainedWhat
+from pipelines.stages.union import JoinedWhat, UnionStage
 from pretrain.config import Evaluation
 
 StageSpec = (
     EditStage
     | MeasureStage
+    | UnionStage
     | SplitStage
     | FilterStage
     | DedupeStage
@@ -31,7 +33,11 @@ StageSpec = (
     | TokenizeStage
 )
 
-MODULES = {"train": ("pipelines.stages.train", "TRAIN"), "evaluate": ("pipelines.stages.train", "EVALUATE")}
+MODULES = {
+    "train": ("pipelines.stages.train", "TRAIN"),
+    "evaluate": ("pipelines.stages.train", "EVALUATE"),
+    "joined": ("pipelines.stages.union", "JOINED"),
+}
 
 
 class RecipeError(ValueError):
@@ -57,8 +63,10 @@ class SnapshotWhat:
 class View:
     """What a stage sees through its input: the edition, its measures, the split, the verdicts so far."""
 
+    source: Stage | None = None
     edition: Stage | None = None
     measures: Mapping[str, Stage] = field(default_factory=dict)
+    union: Stage | None = None  # tells who is in until there is a split
     split: Stage | None = None
     verdicts: tuple[Stage, ...] = ()
     tokenizer: Stage | None = None
@@ -68,8 +76,9 @@ class View:
         out: dict[str, Stage] = {}
         if self.edition is not None:
             out["edition"] = self.edition
-        if self.split is not None:
-            out["sides"] = self.split
+        sides = self.split or self.union
+        if sides is not None:
+            out["sides"] = sides
         for index, stage in enumerate(self.verdicts):
             out[f"verdict.{index:02d}"] = stage
         return out
@@ -91,13 +100,15 @@ class Graph:
 class Builder:
     """Builds the corpus part of a graph from a recipe."""
 
-    def __init__(self, recipe: Mapping[str, Any], file_hash: FileHash, source: Stage) -> None:
-        self._recipe, self._file_hash, self._source = recipe, file_hash, source
+    def __init__(self, recipe: Mapping[str, Any], file_hash: FileHash, sources: Mapping[str, Stage]) -> None:
+        self._recipe, self._file_hash, self._sources = recipe, file_hash, sources
         self.graph = Graph()
+        self._names: dict[str, str] = {}  # extract stages by the source that their documents carry
         self._builders: dict[type, Callable[[str, Any], View]] = {
             ExtractStage: self._extract,
             EditStage: self._edit,
             MeasureStage: self._measure,
+            UnionStage: self._union,
             SplitStage: self._split,
             FilterStage: self._filter,
             DedupeStage: self._dedupe,
@@ -110,6 +121,12 @@ class Builder:
         """Every stage of the recipe, inputs first. Raises RecipeError."""
         for name in self._recipe:
             self._view(name, ())
+        read = {before for spec in self._recipe.values() for before in inputs_of(spec)}
+        if idle := sorted(self._sources.keys() - read):
+            raise RecipeError(
+                f"recipe.{idle[0]} is a source that no extract stage reads: add one with input: {idle[0]}, and a union "
+                f"where it joins the others; or remove it with ~recipe.{idle[0]}"
+            )
         return self.graph
 
     def _view(self, name: str, below: tuple[str, ...]) -> View:
@@ -123,12 +140,10 @@ class Builder:
             spec = self._recipe[name]
             build = self._builders.get(type(spec))
             if build is None:  # a source
-                self.graph.add(self._source)
-                self.graph.views[name] = View()
+                self.graph.views[name] = View(source=self.graph.add(self._sources[name]))
             else:
-                self._view(spec.input, (*below, name))
-                if isinstance(spec, TokenizeStage):
-                    self._view(spec.tokenizer, (*below, name))
+                for before in inputs_of(spec):
+                    self._view(before, (*below, name))
                 self.graph.views[name] = build(name, spec)
         return self.graph.views[name]
 
@@ -147,19 +162,56 @@ class Builder:
         return {f"measure.{measure}": view.measures[measure] for measure in wanted}
 
     def _needs(self, name: str, spec: "StageSpec", *, split: bool) -> View:
-        view = self.graph.views[spec.input]
+        before = inputs_of(spec)[0]
+        view = self.graph.views[before]
         if view.edition is None:
-            raise RecipeError(f"recipe.{name}.input={spec.input!r} leads to no edition: put an extract stage before it")
+            raise RecipeError(f"recipe.{name}.input={before!r} leads to no edition: put an extract stage before it")
         if split and view.split is None:
-            raise RecipeError(f"recipe.{name}.input={spec.input!r} leads to no split: put a split stage before it")
+            raise RecipeError(f"recipe.{name}.input={before!r} leads to no split: put a split stage before it")
         return view
 
     def _extract(self, name: str, spec: ExtractStage) -> View:
-        return View(edition=self._stage(name, "extract", spec, {"source": self._source}, *spec.libraries()))
+        source = self.graph.views[spec.input].source
+        if source is None:
+            raise RecipeError(f"recipe.{name}.input={spec.input!r} is no source: name one of {sorted(self._sources)}")
+        spec = replace(spec, source=spec.source or spec.input)
+        if spec.source in self._names:
+            raise RecipeError(
+                f"recipe.{name}.source={spec.source!r} is the source of recipe.{self._names[spec.source]} too: "
+                "documents without a URL are known by it, so give each extract stage its own"
+            )
+        self._names[spec.source] = name
+        return View(edition=self._stage(name, "extract", spec, {"source": source}, *spec.libraries()))
+
+    def _union(self, name: str, spec: UnionStage) -> View:
+        views = {part: self._union_part(name, part, before) for part, before in sorted(spec.parts.items())}
+        inputs = {f"part.{part}.{role}": stage for part, view in views.items() for role, stage in view.roles().items()}
+        edition = self._stage(name, "union", spec, inputs)
+        shared = set.intersection(*(set(view.measures) for view in views.values())) if views else set()
+        measures = {}
+        for measure in sorted(shared):
+            parts = {f"part.{part}.measure": view.measures[measure] for part, view in views.items()}
+            if len({_measure_of(stage) for stage in parts.values()}) == 1:  # others cannot be one measure of the union
+                what = JoinedWhat(getattr(next(iter(parts.values())).what, "measure"))  # noqa: B009
+                measures[measure] = self._stage(f"{name}.{measure}", "joined", what, {"edition": edition, **parts})
+        return View(edition=edition, measures=measures, union=edition)
+
+    def _union_part(self, name: str, part: str, before: str) -> View:
+        view = self.graph.views[before]
+        if view.edition is None:
+            raise RecipeError(
+                f"recipe.{name}.parts.{part}={before!r} leads to no edition: put an extract stage before it"
+            )
+        if view.split is not None:
+            raise RecipeError(
+                f"recipe.{name}.parts.{part}={before!r} comes after recipe.{view.split.name}, a split: split what the "
+                "union joins, not its parts, so that twins in two parts stand on one side"
+            )
+        return view
 
     def _edit(self, name: str, spec: EditStage) -> View:
         view = self._needs(name, spec, split=False)
-        # Rows stay where they are, so split and verdicts still fit; measures are of the text and do not.
+        # Rows stay where they are, so sides and verdicts still fit; measures are of the text and do not.
         return replace(view, edition=self._stage(name, "edit", spec, {"edition": _there(view.edition)}), measures={})
 
     def _measure(self, name: str, spec: MeasureStage) -> View:
@@ -181,12 +233,12 @@ class Builder:
         return replace(view, split=self._stage(name, "split", spec, inputs), verdicts=())
 
     def _filter(self, name: str, spec: FilterStage) -> View:
-        view = self._needs(name, spec, split=True)
+        view = self._needs(name, spec, split=False)
         inputs = {**view.roles(), **self._measured(name, view, reads(spec.rules))}
         return replace(view, verdicts=(*view.verdicts, self._stage(name, "filter", spec, inputs)))
 
     def _dedupe(self, name: str, spec: DedupeStage) -> View:
-        view = self._needs(name, spec, split=True)
+        view = self._needs(name, spec, split=False)
         inputs = {**view.roles(), **self._measured(name, view, [spec.signature])}
         _check_bands(name, spec, view)
         return replace(view, verdicts=(*view.verdicts, self._stage(name, "dedupe", spec, inputs)))
@@ -196,24 +248,29 @@ class Builder:
         return replace(view, verdicts=(*view.verdicts, self._stage(name, "decontaminate", spec, view.roles())))
 
     def _tokenizer(self, name: str, spec: TokenizerStage) -> View:
-        view = self._needs(name, spec, split=True)
-        inputs = {**view.roles(), **self._measured(name, view, ["language"])}
+        view = self._needs(name, spec, split=False)
+        inputs = {**view.roles(), **self._measured(name, view, ["language"] if spec.languages else [])}
         return replace(view, tokenizer=self._stage(name, "tokenizer", spec, inputs))
 
     def _tokenize(self, name: str, spec: TokenizeStage) -> View:
-        view = self._needs(name, spec, split=True)
+        view = self._needs(name, spec, split=spec.side == "held_out")
         tokenizer = self.graph.views[spec.tokenizer].tokenizer
         if tokenizer is None:
             raise RecipeError(f"recipe.{name}.tokenizer={spec.tokenizer!r} is no tokenizer stage")
-        inputs = {**view.roles(), **self._measured(name, view, ["language"]), "tokenizer": tokenizer}
+        wanted = [] if spec.components == "source" else ["language"]
+        inputs = {**view.roles(), **self._measured(name, view, wanted), "tokenizer": tokenizer}
         self._stage(name, "tokenize", spec, inputs)
         return view
 
 
 def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: int, file_hash: FileHash) -> Graph:
-    """Add the trajectory and its two evaluations: step 0, the untrained model, and the last step."""
-    tokens = _only_tokens(graph, "train")
-    held_out = _only_tokens(graph, "held_out")
+    """Add the trajectory and its two evaluations: step 0, the untrained model, and the last step.
+
+    A recipe without token shards of both sides ends as a corpus, and nothing is added.
+    """
+    tokens, held_out = _tokens(graph, "train"), _tokens(graph, "held_out")
+    if tokens is None or held_out is None:
+        return graph
 
     def stage(name: str, kind: str, of: object, inputs: Mapping[str, Stage]) -> Stage:
         made = program(kind)
@@ -228,12 +285,28 @@ def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: 
     return graph
 
 
-def _only_tokens(graph: Graph, side: str) -> Stage:
-    found = [s for s in graph.stages.values() if isinstance(s.what, TokenizeStage) and s.what.side == side]
-    if len(found) != 1:
-        names = [stage.name for stage in found]
-        raise RecipeError(f"the recipe has {len(found)} tokenize stages with side={side} ({names}): training needs one")
-    return found[0]
+def _tokens(graph: Graph, side: str) -> Stage | None:
+    """The recipe's one tokenize stage of a side, if it has one."""
+    stages = [s for s in graph.stages.values() if isinstance(s.what, TokenizeStage) and s.what.side == side]
+    if len(stages) > 1:
+        names = [stage.name for stage in stages]
+        raise RecipeError(
+            f"the recipe has {len(stages)} tokenize stages with side={side} ({names}): training needs one"
+        )
+    return stages[0] if stages else None
+
+
+def inputs_of(spec: Any) -> list[str]:  # noqa: ANN401
+    """Names of the stages that a stage of a recipe reads, in the order of its fields; none for a source."""
+    if isinstance(spec, UnionStage):
+        return list(spec.parts.values())
+    return [name for field in ("input", "tokenizer") if (name := getattr(spec, field, None)) is not None]
+
+
+def _measure_of(stage: Stage) -> str:
+    """What a measure stage measures, whatever its edition."""
+    what: Any = stage.identity["what"]
+    return canonical_json(what["measure"])
 
 
 def _check_bands(name: str, spec: SplitStage | DedupeStage, view: View) -> None:
@@ -254,12 +327,12 @@ def _there(stage: Stage | None) -> Stage:
     return stage
 
 
-def source_of(recipe: Mapping[str, Any]) -> tuple[str, Any]:
-    """Name and configuration of the recipe's one source."""
-    sources = [(name, spec) for name, spec in recipe.items() if not hasattr(spec, "input")]
-    if len(sources) != 1:
-        raise RecipeError(f"the recipe has {len(sources)} sources ({[n for n, _ in sources]}): it needs one")
-    return sources[0]
+def sources_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's sources by name. Raises RecipeError where there is none."""
+    sources = {name: spec for name, spec in recipe.items() if not inputs_of(spec)}
+    if not sources:
+        raise RecipeError("the recipe has no source: add one, such as recipe.source={kind: html, path: DIR}")
+    return sources
 
 
-__all__ = ["Builder", "Graph", "RecipeError", "SnapshotWhat", "View", "program", "source_of", "with_training"]
+__all__ = ["Builder", "Graph", "RecipeError", "SnapshotWhat", "View", "program", "sources_of", "with_training"]

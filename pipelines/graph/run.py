@@ -14,7 +14,7 @@ from pipelines.engine.stage import Context, Stage
 from pipelines.engine.store import Artifact, full_disk_explained, write_durably
 from pipelines.graph import plan as planning
 from pipelines.graph.plan import Known, Plan
-from pipelines.graph.recipe import program, source_of
+from pipelines.graph.recipe import program
 from pipelines.stages.train import TrainWhat, TrainWhere, checkpoint, train
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Session:
         site = config.site
         if stage.kind in ("crawl", "extract"):
             hosts = {host.name: host for host in site.hosts.values()}
-            return {"source": source_of(config.recipe)[1], "hosts": hosts, "politeness": site.politeness}
+            source = config.recipe[getattr(stage.what, "input", stage.name)]  # a crawl is its own
+            return {"source": source, "hosts": hosts, "politeness": site.politeness}
         if stage.kind in ("train", "evaluate"):
             what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
             steps = config.run.steps
@@ -114,10 +115,12 @@ def run_plans(
         for config in configs:
             plan = planning.make_plan(config)
             session = Session(plan, say, planning.earlier_runs(plan.store.root), outcomes)
-            if plan.graph is None and plan.crawl is not None:
-                digest = plan.crawl.digest
-                crawled[digest] = crawled.get(digest) or _crawl(session, plan.crawl)
-                session.plan = planning.with_snapshot(plan, crawled[digest])
+            for crawl in plan.crawls.values():
+                if crawl.digest not in crawled:
+                    crawled[crawl.digest] = _crawl(session, crawl)
+            if plan.crawls:
+                finished = {name: crawled[crawl.digest] for name, crawl in plan.crawls.items()}
+                session.plan = planning.with_snapshots(plan, finished)
             sessions.append(session)
         if check is not None:
             check(sessions)

@@ -80,26 +80,25 @@ def take_census(history: History) -> Census:
     Raises ReconciliationError when the ledger's rows and the manifests' tallies disagree.
     """
     census, trunk = Census(), history.trunk
-    if trunk.split is not None and "language" in trunk.measures:
-        for name in history.artifact(trunk.split).names("sides"):
+    if trunk.sides is not None and "language" in trunk.measures:
+        for name in history.artifact(trunk.sides).names("sides"):
             _shard(history, census, int(name.rpartition("-")[2]))
         _check(history, census)
-    for stage in trunk.editions:
-        if stage.kind == "edit":
-            _edits(stage.name, history.artifact(stage), census)
+    for stage in history.of_kind("edit"):
+        _edits(stage.name, history.artifact(stage), census)
     return census
 
 
 def _shard(history: History, census: Census, shard: int) -> None:
     trunk = history.trunk
-    split = _there(trunk.split)
-    side = history.artifact(split).table(shard_name("sides", shard), ["side"])["side"].to_numpy()
+    sides = _there(trunk.sides)
+    side = history.artifact(sides).table(shard_name("sides", shard), ["side"])["side"].to_numpy()
     language = _column(history, "language", "language", shard)
     sizes = _column(history, "length", "bytes", shard) if "length" in trunk.measures else None
     census.count(trunk.editions[-1].name, np.ones(len(side), bool), language, sizes)
     census.count("held_out", side == HELD_OUT, language, sizes)
     kept = side == TRAIN
-    census.count(split.name, kept, language, sizes)
+    census.count(sides.name, kept, language, sizes)
     for stage in trunk.verdicts:
         kept[history.artifact(stage).table(shard_name("verdicts", shard), ["row"])["row"].to_numpy()] = False
         census.count(stage.name, kept, language, sizes)
@@ -123,7 +122,7 @@ def _there(stage: Past | None) -> Past:
 
 def _check(history: History, census: Census) -> None:
     trunk = history.trunk
-    for stage in (_there(trunk.split), *trunk.verdicts):
+    for stage in (_there(trunk.sides), *trunk.verdicts):
         counted = sum(entry.documents for entry in census.reached.get(stage.name, {}).values())
         told = history.artifact(stage).tally.kept.documents
         if counted != told:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -82,8 +82,9 @@ def _around(data: bytes, start: int, stop: int) -> tuple[str, str, str]:
 
 def shown(history: History, place: Place, *, raw: bool, limit: int) -> tuple[list[Shown], dict[tuple[str, str], int]]:
     """The first changes of each reason with their surroundings, and how often each (edit, reason) occurs."""
-    stages = [stage for stage in history.trunk.editions if stage.kind == "edit"]
-    passes = grouped([change for stage in stages for change in changes(history, stage, place)])
+    route = history.route(place.shard)
+    edits = [(stage, replace(place, shard=number)) for stage, number in route.editions if stage.kind == "edit"]
+    passes = grouped([change for stage, local in edits for change in changes(history, stage, local)])
     counts: dict[tuple[str, str], int] = {}
     final = _text(history, history.trunk.editions[-1], place)
     texts = _texts_before(history, passes, place) if raw else []
@@ -114,7 +115,9 @@ def _text(history: History, stage: Past, place: Place) -> bytes:
 
 def _texts_before(history: History, passes: Sequence[Sequence[Change]], place: Place) -> list[bytes]:
     """The text before each pass, made again from the first edition: restricted, for --raw only."""
-    text = pa.array([_text(history, history.trunk.editions[0], place)], pa.large_binary()).cast(pa.large_string())
+    stage, number = history.route(place.shard).editions[0]
+    first = _text(history, stage, replace(place, shard=number))
+    text = pa.array([first], pa.large_binary()).cast(pa.large_string())
     out = []
     for group in passes:
         out.append(text[0].as_py().encode())

@@ -15,7 +15,7 @@ from pipelines.past.history import History, Past
 from pipelines.past.lookup import Place, find, label, labels, matches, raw_ids, urls, wanted
 from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take
 from pipelines.past.trained import Training, training
-from pipelines.stages.shard import HELD_OUT, TRAIN
+from pipelines.stages.shard import HELD_OUT, OUT, TRAIN
 
 Out = Callable[[str], None]
 SHOWN_CHANGES = 3  # of each edit and reason
@@ -66,24 +66,31 @@ def _document(history: History, place: Place, out: Out, raw: bool) -> None:
 def _fate(history: History, place: Place) -> Iterator[str]:
     """Kept, held out, or dropped, with every rule it fails."""
     trunk = history.trunk
+    route, side = history.route(place.shard), TRAIN
+    if route.part:
+        yield f"  part      {route.part} of {trunk.editions[0].name}"
     if trunk.split is None:
-        yield "  side      not split: the run stopped before it"
-        return
-    row = history.artifact(trunk.split).table(shard_name("sides", place.shard)).slice(place.row, 1).to_pylist()[0]
-    name = {TRAIN: "training", HELD_OUT: "held out"}.get(row["side"], "held out, but unfit for the yardstick")
-    head = printable(labels(history, [row["group"]]).get(row["group"], "")) if row["group"] != place.id else ""
-    yield f"  side      {name} (group {row['group'].hex()}{head and f' of {head}'})"
+        yield "  side      not split: this recipe has no split, or the run stopped before it"
+    else:
+        row = history.artifact(trunk.split).table(shard_name("sides", place.shard)).slice(place.row, 1).to_pylist()[0]
+        group, side = row["group"], row["side"]
+        name = _SIDES.get(side, "held out, but unfit for the yardstick")
+        head = printable(labels(history, [group]).get(group, "")) if group != place.id else ""
+        yield f"  side      {name} (group {group.hex()}{head and f' of {head}'})"
     kept = True
-    for stage in (trunk.split, *trunk.verdicts):
-        table = history.artifact(stage).table(shard_name("verdicts", place.shard))
+    for stage, number in route.verdicts:
+        table = history.artifact(stage).table(shard_name("verdicts", number))
         verdicts = table.filter(pc.equal(table["row"], pa.scalar(place.row, pa.uint32()))).to_pylist()
         for verdict in verdicts:  # a row's verdicts stand in their rules' order
             kept = False
             word = "dropped  " if verdict["first"] else "also fails"
             yield f"  {word} by {stage.name}: {_verdict(verdict)}{_keeper(history, verdict['keeper'])}"
-    if kept:
-        last = trunk.verdicts[-1].name if trunk.verdicts else trunk.split.name
-        yield f"  kept      by every stage up to {last}" if row["side"] == TRAIN else "  kept      for evaluation"
+    if kept and route.verdicts:
+        last = route.verdicts[-1][0].name
+        yield f"  kept      by every stage up to {last}" if side == TRAIN else "  kept      for evaluation"
+
+
+_SIDES = {TRAIN: "training", HELD_OUT: "held out", OUT: "dropped before the split"}
 
 
 def _verdict(verdict: dict[str, Any]) -> str:
@@ -215,9 +222,8 @@ def explain_step(history: History, step: int, out: Out, raw: bool = False) -> in
 
 def explain_rule(history: History, name: str, out: Out, raw: bool = False) -> int:
     """Say what a rule drops: how many, their values, and those nearest the threshold in each language."""
-    trunk = history.trunk
     seen = False
-    for stage in (*((trunk.split,) if trunk.split else ()), *trunk.verdicts):
+    for stage in history.judges:
         values = _values(history, stage, name)
         if values:
             seen = True
@@ -230,8 +236,7 @@ def explain_rule(history: History, name: str, out: Out, raw: bool = False) -> in
         for letter in islice(letters, NEAREST):
             out(f"  {letter['id'].hex()} {printable(letter['detail'] or '')}  {printable(label(letter))}")
     if not seen:
-        stages = (*((trunk.split,) if trunk.split else ()), *trunk.verdicts)
-        dropped = {r for s in stages for r in history.artifact(s).tally.dropped} - {"held_out"} | set(reasons)
+        dropped = {r for s in history.judges for r in history.artifact(s).tally.dropped} - {"held_out"} | set(reasons)
         out(f"rule {name!r} dropped nothing in run {history.name}; these did: {', '.join(sorted(dropped)) or 'none'}")
         return 1
     return 0
@@ -252,10 +257,10 @@ def _values(history: History, stage: Past, name: str) -> dict[tuple[str, str], C
     """Every verdict of a rule by (rule@version, language): 17 bytes each."""
     out: dict[tuple[str, str], list[Columns]] = {}
     artifact = history.artifact(stage)
-    for shard in artifact.names("verdicts"):
-        table = artifact.table(shard)
+    for name_, shard in history.verdict_shards(stage):
+        table = artifact.table(name_)
         rows = table["row"].to_numpy()
-        found = languages(history, int(shard.rpartition("-")[2]))
+        found = languages(history, shard)
         language = np.full(len(rows), "", object) if found is None else found[rows]
         rule, reason = (table[c].to_numpy(zero_copy_only=False) for c in ("rule", "reason"))
         columns = [table[c].to_numpy(zero_copy_only=False) for c in ("first", "value", "threshold")]
@@ -270,9 +275,8 @@ def _rule(
     history: History, stage: Past, name: str, values: dict[tuple[str, str], Columns], out: Out, raw: bool
 ) -> None:
     nearest = choose(history, stage, NEAREST, "margin", name)
-    edition = history.artifact(history.trunk.editions[0 if raw else -1])
     places = [(drop.shard, drop.row) for drops in nearest.values() for drop in drops]
-    told = documents(edition, places, ["url", "source", "record", "text"])
+    told = _documents(history, places, raw)
     for (rule, language), (first, value, threshold) in values.items():
         tongue = language or "unknown language"
         out(f"{rule} in {stage.name}, {tongue}: {len(first)} fail it, {int(first.sum())} of them fail it first")
@@ -282,6 +286,20 @@ def _rule(
             same = _keeper(history, drop.keeper)
             out(f"  {drop.id.hex()} value {drop.value:.6g}{same}  {printable(label(document))}")
             out(f"    {excerpt(document['text'])}")
+
+
+def _documents(history: History, places: list[tuple[int, int]], raw: bool) -> dict[tuple[int, int], dict[str, Any]]:
+    """Documents at (shard, row) places of the last edition; `raw`: as the first edition has them."""
+    columns = ["url", "source", "record", "text"]
+    if not raw:
+        return documents(history.artifact(history.trunk.editions[-1]), places, columns)
+    out: dict[tuple[int, int], dict[str, Any]] = {}
+    for shard in sorted({shard for shard, _ in places}):
+        stage, number = history.route(shard).editions[0]
+        here = [(number, row) for other, row in places if other == shard]
+        told = documents(history.artifact(stage), here, columns)
+        out |= {(shard, row): document for (_, row), document in told.items()}
+    return out
 
 
 def _quantiles(value: npt.NDArray[np.float64]) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.shard import sha256_file
-from pipelines.engine.store import full_disk_explained
+from pipelines.engine.store import full_disk_explained, shard_name
 from pipelines.past.history import History, Past
 from pipelines.past.samples import languages
 from pipelines.stages.shard import HELD_OUT, TRAIN, Shard
@@ -61,13 +61,18 @@ Part = tuple[str, Iterator[pa.RecordBatch]]  # a file's stem and its batches
 
 def _documents(history: History, raw: bool) -> tuple[pa.Schema, Iterator[Part]]:
     trunk = history.trunk
-    if trunk.split is None:
-        raise ExportError(f"run {history.name} stopped before its split: run it further, then export its documents")
-    edition = history.artifact(trunk.editions[0 if raw else -1])
+    if not trunk.editions:
+        raise ExportError(f"run {history.name} stopped before its documents: run it further, then export them")
+    edition = history.artifact(trunk.editions[-1])
 
     def parts() -> Iterator[Part]:
         for name in edition.names("documents"):
-            yield name, _shard_documents(history, edition.batches(name), int(name.rpartition("-")[2]))
+            shard = int(name.rpartition("-")[2])
+            batches = edition.batches(name)
+            if raw:
+                stage, number = history.route(shard).editions[0]
+                batches = history.artifact(stage).batches(shard_name("documents", number))
+            yield name, _shard_documents(history, batches, shard)
 
     return DOCUMENTS, parts()
 
@@ -116,8 +121,7 @@ def _joined(ids: pa.Array, counts: list[tuple[pa.Array, pa.Array]]) -> pa.Array:
 
 
 def _verdicts(history: History, raw: bool) -> tuple[pa.Schema, Iterator[Part]]:
-    trunk = history.trunk
-    stages = [stage for stage in (trunk.split, *trunk.verdicts) if stage is not None]
+    stages = history.judges
     if not stages:
         raise ExportError(f"run {history.name} stopped before any verdict: run it further, then export")
 

@@ -1,7 +1,7 @@
 """A finished run, read back from its record and the store: what reports, explanations and exports start from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from corpus.verdict import Tally
 from pipelines.engine.stage import Context
 from pipelines.engine.store import Artifact, StoreError
 
-EDITIONS = ("extract", "edit")
+EDITIONS = ("extract", "edit", "union")
 VERDICTS = ("filter", "dedupe", "decontaminate")
 
 
@@ -106,14 +106,68 @@ class History:
         """The line of stages from the source to the training tokens."""
         return _trunk(self)
 
+    def route(self, shard: int) -> "Route":
+        """What the documents of a home shard pass, from the first edition to the last verdict."""
+        trunk = self.trunk
+        own = tuple((stage, shard) for stage in trunk.editions if stage is not trunk.union)
+        last = ((stage, shard) for stage in (trunk.union, trunk.split, *trunk.verdicts) if stage is not None)
+        if trunk.union is None:
+            return Route("", own, tuple(last))
+        part, local = part_of(self.artifact(trunk.union), shard)
+        chain = trunk.parts[part]
+        before = tuple((stage, local) for stage in chain.editions)
+        return Route(part, (*before, *own), (*((stage, local) for stage in chain.verdicts), *last))
+
+    @cached_property
+    def judges(self) -> list[Past]:
+        """Every stage that drops documents after extraction, parts of a union first."""
+        trunk = self.trunk
+        before = [stage for chain in trunk.parts.values() for stage in chain.verdicts]
+        return [*before, *(stage for stage in (trunk.union, trunk.split, *trunk.verdicts) if stage is not None)]
+
+    def verdict_shards(self, stage: Past) -> Iterator[tuple[str, int]]:
+        """Shards of a stage's verdicts by name, each with its number among the last edition's home shards."""
+        trunk, first = self.trunk, 0
+        for part, chain in trunk.parts.items():
+            if trunk.union is not None and stage in chain.verdicts:
+                first = self.artifact(trunk.union).figures["parts"][part]["first"]
+        for name in self.artifact(stage).names("verdicts"):
+            yield name, first + int(name.rpartition("-")[2])
+
     def context(self, stages: Mapping[str, Past]) -> Context:
         """Some stages' results as inputs by role, for the functions that stages themselves use."""
         return Context(self.name, "history", None, self.root, {r: self.artifact(s) for r, s in stages.items()}, {})
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Stages that one home shard passes, each with the shard's number there; `part` of a union, or empty."""
+
+    part: str
+    editions: tuple[tuple[Past, int], ...]
+    verdicts: tuple[tuple[Past, int], ...]  # union and split among them, where they stand
+
+
+def part_of(union: Artifact, shard: int) -> tuple[str, int]:
+    """Part of a union, and the shard's number there. Raises StoreError for a shard that the union has not."""
+    for name, part in union.figures["parts"].items():
+        if part["first"] <= shard < part["first"] + part["shards"]:
+            return name, shard - part["first"]
+    raise StoreError(f"{union.directory} has no shard {shard}: run the same command again")
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Stages that documents of one numbering of shards pass: editions first to last, then verdict stages."""
+
+    editions: tuple[Past, ...]
+    verdicts: tuple[Past, ...]  # the split among them, where it stands
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
-    """What a document passes. Rows stay in their home shard and row from the first edition to the last verdict."""
+    """What a document passes. Rows stay in their home shard and row from the first edition to the last verdict;
+    where chains are joined, the parts' shards are numbered one after another, and `editions` begin with the union."""
 
     editions: tuple[Past, ...]  # first to last
     split: Past | None
@@ -121,12 +175,23 @@ class Trunk:
     measures: Mapping[str, Past]  # of the last edition
     tokens: Past | None  # the training side
     held_out: Past | None
+    parts: Mapping[str, Chain] = field(default_factory=dict)  # of the union, by name
+
+    @property
+    def union(self) -> Past | None:
+        """The union that the editions begin with, if there is one."""
+        return self.editions[0] if self.parts else None
+
+    @property
+    def sides(self) -> Past | None:
+        """The stage that tells who is in before the verdicts: the split, or else the union."""
+        return self.split or self.union
 
     def roles(self, verdicts: int | None = None) -> dict[str, Past]:
         """Inputs by role, with the first `verdicts` verdict stages (all by default)."""
         out = {"edition": self.editions[-1]} if self.editions else {}
-        if self.split is not None:
-            out["sides"] = self.split
+        if self.sides is not None:
+            out["sides"] = self.sides
         out |= {f"verdict.{index:02d}": stage for index, stage in enumerate(self.verdicts[:verdicts])}
         return out | {f"measure.{name}": stage for name, stage in self.measures.items()}
 
@@ -141,22 +206,44 @@ def _trunk(history: History) -> Trunk:
     ends = [tokens] if tokens else history.of_kind(*VERDICTS, "split", *EDITIONS)
     end = ends[-1] if ends else None
     inputs = dict(end.inputs) if end else {}
-    last = end if end and end.kind in EDITIONS else stages.get(inputs.get("edition", ""))
-    editions: list[Past] = []
-    while last is not None:
-        editions.insert(0, last)
-        last = stages.get(last.inputs.get("edition", ""))
-    verdicts = [stages[inputs[role]] for role in sorted(inputs) if role.startswith("verdict.")]
+    chain = _chain(stages, inputs)
+    editions, verdicts = list(chain.editions), [stage for stage in chain.verdicts if stage.kind in VERDICTS]
+    if end and end.kind in EDITIONS:
+        editions.append(end)
     if end and end.kind in VERDICTS:
         verdicts.append(end)
     split = end if end and end.kind == "split" else stages.get(inputs.get("sides", ""))
     edition = editions[-1].name if editions else ""
     measures = {
         stage.name.rpartition(".")[2]: stage
-        for stage in history.of_kind("measure")
+        for stage in history.of_kind("measure", "joined")
         if stage.inputs["edition"] == edition
     }
-    return Trunk(tuple(editions), split, tuple(verdicts), measures, tokens, sides.get("held_out"))
+    union = editions[0] if editions and editions[0].kind == "union" else None
+    parts = _parts(stages, union) if union else {}
+    split = split if split and split.kind == "split" else None
+    return Trunk(tuple(editions), split, tuple(verdicts), measures, tokens, sides.get("held_out"), parts)
+
+
+def _chain(stages: Mapping[str, Past], inputs: Mapping[str, str]) -> Chain:
+    """The editions before a stage, back to the first or to a union, and the verdict stages it reads."""
+    editions: list[Past] = []
+    last = stages.get(inputs.get("edition", ""))
+    while last is not None:
+        editions.insert(0, last)
+        last = stages.get(last.inputs.get("edition", ""))
+    verdicts = [stages[inputs[role]] for role in sorted(inputs) if role.startswith("verdict.")]
+    split = stages.get(inputs.get("sides", ""))
+    return Chain(tuple(editions), (*((split,) if split and split.kind == "split" else ()), *verdicts))
+
+
+def _parts(stages: Mapping[str, Past], union: Past) -> dict[str, Chain]:
+    out = {}
+    for part in sorted(union.what["parts"]):
+        prefix = f"part.{part}."
+        roles = {role.removeprefix(prefix): name for role, name in union.inputs.items() if role.startswith(prefix)}
+        out[part] = _chain(stages, roles)
+    return out
 
 
 def run_names(root: Path) -> list[str]:

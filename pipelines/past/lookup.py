@@ -13,6 +13,7 @@ from corpus.document import canonical_url, key_prefix
 from pipelines.engine.store import Artifact
 from pipelines.past.history import History
 from pipelines.past.samples import documents
+from pipelines.stages.shard import shard_count_runs, shards_of_ids
 
 _HEX = re.compile(r"[0-9a-fA-F]{6,32}")
 _HOST = re.compile(r"[^\s/:]+\.[^\s/:]+(:\d+)?(/.*)?")
@@ -71,8 +72,8 @@ def wanted(key: str) -> list[tuple[bytes, int | None]]:
 def id_shards(history: History) -> tuple[Artifact, str]:
     """The smallest shards that hold every document's id: the split's, or the edition's before there is one."""
     trunk = history.trunk
-    if trunk.split is not None:
-        return history.artifact(trunk.split), "sides"
+    if trunk.sides is not None:
+        return history.artifact(trunk.sides), "sides"
     return history.artifact(trunk.editions[-1]), "documents"
 
 
@@ -84,31 +85,30 @@ def find(history: History, key: str) -> list[Place]:
     artifact, part = id_shards(history)
     names = artifact.names(part)
     for prefix, odd in wanted(key):
-        for shard in _shards(prefix, len(names)):
+        for shard in shards_of_ids(_runs(history), prefix, prefix):
             raw = raw_ids(artifact.table(names[shard], ["id"])["id"])
             out += [Place(raw[row].tobytes(), shard, int(row)) for row in matches(raw, prefix, odd)]
     return sorted(set(out), key=lambda place: (place.id, place.shard, place.row))
 
 
-def _shards(prefix: bytes, shards: int) -> Iterable[int]:
-    """Home shards that may hold ids with this beginning: shards hold equal ranges of the first 32 bits."""
-    low = int.from_bytes(prefix[:4].ljust(4, b"\x00"), "big")
-    high = int.from_bytes(prefix[:4].ljust(4, b"\xff"), "big")
-    return range((low * shards) >> 32, ((high * shards) >> 32) + 1)
+def _runs(history: History) -> list[int]:
+    return shard_count_runs(history.artifact(history.trunk.editions[-1]))
 
 
 def places(history: History, ids: Iterable[bytes]) -> dict[bytes, Place]:
     """Where documents with known ids lie; ids that the run does not hold are left out."""
     artifact, part = id_shards(history)
-    names = artifact.names(part)
+    names, runs = artifact.names(part), _runs(history)
     by_shard: dict[int, list[bytes]] = {}
     for identifier in sorted(set(ids)):
-        by_shard.setdefault(int.from_bytes(identifier[:4], "big") * len(names) >> 32, []).append(identifier)
+        for shard in shards_of_ids(runs, identifier, identifier):
+            by_shard.setdefault(shard, []).append(identifier)
     out: dict[bytes, Place] = {}
     for shard, group in by_shard.items():
         column = artifact.table(names[shard], ["id"])["id"]
         rows = pc.index_in(pa.array(group, pa.binary(16)), value_set=column.combine_chunks()).to_pylist()
-        out |= {i: Place(i, shard, row) for i, row in zip(group, rows, strict=True) if row is not None}
+        # A union's first part to hold a capture is the one that may keep it.
+        out = {i: Place(i, shard, row) for i, row in zip(group, rows, strict=True) if row is not None} | out
     return out
 
 

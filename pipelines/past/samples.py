@@ -129,9 +129,8 @@ def choose(
     """
     held: dict[tuple[str, str], list[Drop]] = {}
     artifact = history.artifact(stage)
-    for name in artifact.names("verdicts"):
+    for name, shard in history.verdict_shards(stage):
         table = artifact.table(name)
-        shard = int(name.rpartition("-")[2])
         found = languages(history, shard)
         rows = table["row"].to_numpy()
         language = np.full(len(rows), "", object) if found is None else found[rows]

@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.past.history import History, Past
 from pipelines.past.trained import Training, training
 
-FUNNEL = ("extract", "edit", "split", "filter", "dedupe", "decontaminate", "tokenize")
+FUNNEL = ("extract", "edit", "union", "split", "filter", "dedupe", "decontaminate", "tokenize")
 
 
 @dataclass(frozen=True, slots=True)

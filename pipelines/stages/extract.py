@@ -41,9 +41,14 @@ class ExtractStage:
 
     kind: Literal["extract"] = "extract"
     input: Annotated[StageName, Doc("the source")]
-    source: Annotated[str, Doc("name the documents carry as their source; records without a URL are known by it")] = (
-        "web"
-    )
+    source: Annotated[
+        str,
+        Field(pattern=r"^[\w-]*$"),
+        Doc(
+            "name the documents carry as their source, by which records without a URL are known; empty: `input`'s name"
+        ),
+    ] = ""
+    licence: Annotated[str, Doc("licence of the source's texts, kept in the ledger, the report and exports")] = ""
     extract: Annotated[Extract, Doc("how text is taken from HTML")] = Field(default_factory=Extract)
 
     def libraries(self) -> tuple[str, ...]:
@@ -176,7 +181,8 @@ def _gather(job: Job) -> Phase:
 
 
 def _seal(context: Context) -> Sealed:
-    return Sealed(sum_tallies(context.commits("gather").values()))
+    figures = {"source": context.what.source, "licence": context.what.licence}
+    return Sealed(sum_tallies(context.commits("gather").values()), figures)
 
 
 PROGRAM = Program("extract", 1, ("pyarrow",), (_scatter, _gather), _seal)

@@ -1,6 +1,6 @@
 """A home shard as a stage sees it: its documents, which of them are still in, what was measured of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -11,12 +11,8 @@ from corpus.verdict import Count
 from pipelines.engine.stage import Context, Item, Phase, Work
 from pipelines.engine.store import Artifact, StoreError, shard_name
 
-TRAIN, HELD_OUT, UNFIT, OUT = (
-    0,
-    1,
-    2,
-    3,
-)  # sides; UNFIT: held out, but fails the fixed rules; OUT: gone before the split
+# Sides. UNFIT: held out, but fails the fixed rules; OUT: dropped before the sides were told.
+TRAIN, HELD_OUT, UNFIT, OUT = 0, 1, 2, 3
 Mask = npt.NDArray[np.bool_]
 
 
@@ -103,6 +99,28 @@ def shard_items(context: Context, role: str = "edition") -> list[Item]:
     """One item a home shard of the edition."""
     edition = context.inputs[role]
     return [Item(name.rpartition("-")[2], edition.files[name].bytes) for name in edition.names("documents")]
+
+
+def shard_count_runs(edition: Artifact) -> list[int]:
+    """Home shards of an edition, as runs in which shards hold equal ranges of ids: one, or one a part of a union."""
+    runs: list[int] = edition.figures.get("shard_counts") or [len(edition.names("documents"))]
+    return runs
+
+
+def shards_of_ids(runs: Sequence[int], first: bytes, last: bytes) -> Iterator[int]:
+    """Shards that may hold ids from `first` to `last`, beginnings of ids at will: by their first 32 bits."""
+    low = int.from_bytes(first[:4].ljust(4, b"\x00"), "big")
+    high = int.from_bytes(last[:4].ljust(4, b"\xff"), "big")
+    base = 0
+    for shards in runs:
+        yield from range(base + ((low * shards) >> 32), base + ((high * shards) >> 32) + 1)
+        base += shards
+
+
+def text_bytes(edition: Artifact) -> int:
+    """UTF-8 bytes of an edition's text."""
+    size: int = edition.figures.get("text_bytes") or edition.tally.bytes_out
+    return size
 
 
 def verdict_inputs(context: Context) -> list[Artifact]:

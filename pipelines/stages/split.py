@@ -25,7 +25,7 @@ from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.filter import columns_of, judge_rules
 from pipelines.stages.grouping import EXACT, KEYS, NEAR, PATH, Grouping, copies, labels, signatures, similar
-from pipelines.stages.shard import HELD_OUT, TRAIN, UNFIT, Shard, due, shard_phase
+from pipelines.stages.shard import HELD_OUT, OUT, TRAIN, UNFIT, Mask, Shard, due, shard_phase
 from pipelines.stages.verdicts import Judged, verdict_table
 
 SPLIT = pa.schema(
@@ -114,9 +114,10 @@ def assign(shard: Shard, attempt: Attempt) -> None:
     grouped = labels(shard)
     groups[grouped["row"].to_numpy()] = grouped["label"].to_pylist()
     group_array = pa.array(groups.tolist(), pa.binary(16))
-    out = held_out_groups(group_array, what.held_out, what.salt)
-    unfit, tally = _unfit(shard, out)
-    side = np.where(out, HELD_OUT, TRAIN)
+    came = shard.came_in()
+    out = held_out_groups(group_array, what.held_out, what.salt) & came
+    unfit, tally = _unfit(shard, came, out)
+    side = np.where(out, HELD_OUT, np.where(came, TRAIN, OUT))
     side[unfit["row"].to_numpy()] = UNFIT
     table = pa.table([ids, group_array, pa.array(side, pa.uint8())], schema=SPLIT)
     attempt.shard(shard.named("sides"), [table], SPLIT, compressed=False)
@@ -124,7 +125,7 @@ def assign(shard: Shard, attempt: Attempt) -> None:
     attempt.tally(tally)
 
 
-def _unfit(shard: Shard, out: npt.NDArray[np.bool_]) -> tuple[pa.Table, Tally]:
+def _unfit(shard: Shard, came: Mask, out: Mask) -> tuple[pa.Table, Tally]:
     """Held-out documents that fail the fixed rules or repeat a held-out text, and the shard's ledger."""
     ids, same = shard.ids, copies(shard)
     rows = same["row"].to_numpy().astype(np.int64)
@@ -138,7 +139,7 @@ def _unfit(shard: Shard, out: npt.NDArray[np.bool_]) -> tuple[pa.Table, Tally]:
     ]
     judged.append(Judged("held_out_copy@1", "unfit_held_out_copy", rows[mine], ones, ones, keepers))
     table, inner = verdict_table(ids, out, judged)
-    train = count_ids(ids.filter(pa.array(~out)))
+    train = count_ids(ids.filter(pa.array(came & ~out)))
     dropped: dict[str, Count] = dict(inner.dropped)
     if inner.kept.documents:
         dropped["held_out"] = inner.kept

@@ -23,7 +23,9 @@ class TokenizeStage:
     input: Annotated[StageName, Doc("the stage whose kept documents are tokenized")]
     tokenizer: Annotated[StageName, Doc("the tokenizer stage")]
     side: Annotated[Literal["train", "held_out"], Doc("side of the split")] = "train"
-    components: Annotated[Literal["language", "source"], Doc("what a component of the mixture is")] = "language"
+    components: Annotated[
+        Literal["language", "source", "both"], Doc("what a component of the mixture is; both: `source.language`")
+    ] = "language"
 
 
 def tokenize_shard(shard: Shard, attempt: Attempt) -> None:
@@ -32,11 +34,15 @@ def tokenize_shard(shard: Shard, attempt: Attempt) -> None:
     encoder = Encoder(shard.context.inputs["tokenizer"].path("tokenizer"))
     schema = tokens_schema(encoder.dtype)
     chosen = shard.came_in(TRAIN if what.side == "train" else HELD_OUT)
-    language = shard.measured("language", ["language"])["language"].to_numpy()
+    language = None
+    if what.components != "source":
+        language = shard.measured("language", ["language"])["language"].to_numpy(zero_copy_only=False)
     tokens: dict[str, list[pa.RecordBatch]] = {}
     for base, batch in shard.text_batches("id", "source", "text"):
         here = slice(base, base + batch.num_rows)
-        names = language[here] if what.components == "language" else batch["source"].to_numpy(zero_copy_only=False)
+        names = batch["source"].to_numpy(zero_copy_only=False)
+        if language is not None:
+            names = language[here] if what.components == "language" else names + "." + language[here]
         for name in np.unique(names[chosen[here]]).tolist():
             part = batch.filter(pa.array(chosen[here] & (names == name)))
             columns = [part["id"], pa.array(byte_sizes(part["text"]), pa.int64()), encoder.encode(part["text"])]

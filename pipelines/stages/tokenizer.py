@@ -17,7 +17,7 @@ from corpus.verdict import Tally
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
 from pipelines.engine.store import Attempt
-from pipelines.stages.shard import Shard, shard_phase
+from pipelines.stages.shard import Shard, shard_phase, text_bytes
 
 SAMPLE = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
 
@@ -42,7 +42,7 @@ class TokenizerStage:
 def sample_shard(shard: Shard, attempt: Attempt) -> None:
     """The sampled documents of one home shard."""
     what: TokenizerStage = shard.context.what
-    limit = int(min(what.sample, what.max_bytes / max(shard.edition.tally.bytes_out, 1)) * 2**64)
+    limit = int(min(what.sample, what.max_bytes / max(text_bytes(shard.edition), 1)) * 2**64)
     chosen = shard.came_in()
     if what.languages:
         chosen &= np.isin(shard.measured("language", ["language"])["language"].to_numpy(), what.languages)

@@ -213,6 +213,13 @@ def trained_ids(history: History) -> set[bytes]:
     return {each for name in history.artifact(tokens).figures["components"] for each in ids(history, name, tokens)}
 
 
+def texts_by_url(history: History) -> dict[str, str]:
+    """The last edition's texts by URL."""
+    edition = history.artifact(history.trunk.editions[-1])
+    tables = [edition.table(name, ["url", "text"]) for name in edition.names("documents")]
+    return {row["url"]: row["text"] for table in tables for row in table.to_pylist()}
+
+
 def reasons(history: History) -> dict[bytes, str]:
     """The first reason of every dropped document."""
     found: dict[bytes, str] = {}

@@ -17,7 +17,7 @@ from pipelines.graph.plan import (
     make_plan,
     snapshot_source,
     why_new,
-    with_snapshot,
+    with_snapshots,
 )
 
 
@@ -119,27 +119,27 @@ def test_why_a_stage_is_new(planned):
 def test_a_new_snapshot_of_the_same_content_is_the_same_source(tmp_path):
     plan = make_plan(load([f"site.store={tmp_path}"]))
     for generation, content in (("crawl-0001", "a" * 24), ("crawl-0002", "b" * 24), ("crawl-0003", "b" * 24)):
-        directory = plan.store.directory(plan.crawl) / generation
+        directory = plan.store.directory(plan.crawls["source"]) / generation
         directory.mkdir(parents=True)
-        assert latest_snapshot(plan.store, plan.crawl) is None or generation != "crawl-0001"
-        seal(directory, plan.crawl.identity, {}, {"snapshot_digest": content}, Tally(), {})
+        assert latest_snapshot(plan.store, plan.crawls["source"]) is None or generation != "crawl-0001"
+        seal(directory, plan.crawls["source"].identity, {}, {"snapshot_digest": content}, Tally(), {})
         (directory.parent / "crawl-0009").mkdir(exist_ok=True)  # unfinished
-        found = latest_snapshot(plan.store, plan.crawl)
+        found = latest_snapshot(plan.store, plan.crawls["source"])
         assert found.directory == directory
-    assert len(crawl_generations(plan.store.directory(plan.crawl))) == 4
+    assert len(crawl_generations(plan.store.directory(plan.crawls["source"]))) == 4
     stages = [snapshot_source("s", load_one, plan.checksums).stage for load_one in snapshots(plan)]
     assert stages[0].digest != stages[1].digest == stages[2].digest
     again = make_plan(load([f"site.store={tmp_path}"]))
-    assert again.source.artifact.directory.name == "crawl-0003" and again.graph is not None
-    assert digests(again) == digests(with_snapshot(plan, found))
+    assert again.sources["source"].artifact.directory.name == "crawl-0003" and again.graph is not None
+    assert digests(again) == digests(with_snapshots(plan, {"source": found}))
     assert make_plan(load([f"site.store={tmp_path}", "run.snapshot=new"])).graph is None
 
 
 def snapshots(plan):
     from pipelines.engine.execute import load as load_artifact
 
-    folder = plan.store.directory(plan.crawl)
-    return [load_artifact("crawl", plan.crawl.digest, folder / f"crawl-000{i}") for i in (1, 2, 3)]
+    folder = plan.store.directory(plan.crawls["source"])
+    return [load_artifact("crawl", plan.crawls["source"].digest, folder / f"crawl-000{i}") for i in (1, 2, 3)]
 
 
 def test_free_space_is_of_the_nearest_folder_there_is(tmp_path):

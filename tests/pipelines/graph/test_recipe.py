@@ -8,8 +8,9 @@ from conf.load import load
 from corpus.configuration import FileRef
 from pipelines.engine.stage import Stage
 from pipelines.graph.plan import make_plan
-from pipelines.graph.recipe import Builder, RecipeError, SnapshotWhat, source_of, with_training
+from pipelines.graph.recipe import Builder, RecipeError, SnapshotWhat, sources_of, with_training
 from pipelines.stages.train import TrainWhat
+from pipelines.stages.union import UnionStage
 
 SOURCE = Stage("source", "snapshot", 1, SnapshotWhat(digest="1" * 24), {}, (), str)
 
@@ -20,7 +21,7 @@ def hashed(reference: FileRef) -> str:
 
 def graph(*overrides, recipe=None, source=SOURCE):
     config = load(overrides)
-    built = Builder(recipe or config.recipe, hashed, source).build()
+    built = Builder(recipe or config.recipe, hashed, dict.fromkeys(sources_of(recipe or config.recipe), source)).build()
     what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
     return with_training(built, what, config.evaluation, config.run.steps, hashed)
 
@@ -124,10 +125,10 @@ def test_an_edit_after_the_split_drops_measures_and_keeps_verdicts():
     recipe["again"] = dataclasses.replace(recipe["clean"], input="dedupe")
     recipe["decontaminate"] = dataclasses.replace(recipe["decontaminate"], input="again")
     with pytest.raises(RecipeError, match=r"recipe\.tokens reads the measures \['language'\], which no measure stage"):
-        Builder(recipe, hashed, SOURCE).build()
+        Builder(recipe, hashed, {"source": SOURCE}).build()
     recipe["remeasure"] = dataclasses.replace(recipe["measure"], input="again")
     recipe["decontaminate"] = dataclasses.replace(recipe["decontaminate"], input="remeasure")
-    built = Builder(recipe, hashed, SOURCE).build().stages
+    built = Builder(recipe, hashed, {"source": SOURCE}).build().stages
     assert built["tokens"].inputs["edition"] is built["again"]
     assert built["tokens"].inputs["measure.language"] is built["remeasure.language"]
     assert built["tokens"].inputs["verdict.02"] is built["dedupe"]
@@ -148,7 +149,9 @@ BROKEN = {
         "filter": {"input": "decontaminate"}
     },
     r"recipe\.filter\.input='spilt': the recipe has no such stage; it has \['clean',": {"filter": {"input": "spilt"}},
-    r"recipe\.filter\.input='measure' leads to no split: put a split stage before it": {"filter": {"input": "measure"}},
+    r"recipe\.decontaminate\.input='measure' leads to no split: put a split stage before it": {
+        "decontaminate": {"input": "measure"}
+    },
     r"recipe\.clean\.input='source' leads to no edition: put an extract stage before it": {
         "clean": {"input": "source"}
     },
@@ -170,15 +173,40 @@ def test_stages_that_do_not_fit_are_refused_by_name(message):
 
 def test_sources_and_sides_are_counted():
     recipe = load([]).recipe
-    assert source_of(recipe)[0] == "source"
-    with pytest.raises(RecipeError, match=r"2 sources \(\['source', 'more'\]\)"):
-        source_of({**recipe, "more": recipe["source"]})
-    with pytest.raises(RecipeError, match="0 sources"):
-        source_of(broken(source=None))
-    with pytest.raises(RecipeError, match=r"0 tokenize stages with side=held_out .*: training needs one"):
-        graph(recipe=broken(held_out=None))
+    assert list(sources_of(recipe)) == ["source"]
+    with pytest.raises(RecipeError, match=r"recipe\.more is a source that no extract stage reads"):
+        sources = {"source": SOURCE, "more": dataclasses.replace(SOURCE, name="more")}
+        Builder({**recipe, "more": recipe["source"]}, hashed, sources).build()
+    with pytest.raises(RecipeError, match="the recipe has no source"):
+        sources_of(broken(source=None))
     with pytest.raises(RecipeError, match="2 tokenize stages with side=train"):
         graph(recipe=broken(held_out={"side": "train"}))
+
+
+def test_a_recipe_may_end_as_a_corpus():
+    """Without tokens of both sides nothing is trained; without a split every document that no rule drops is in."""
+    assert "train" not in graph(recipe=broken(held_out=None)).stages
+    bare = broken(
+        split=None, filter={"input": "measure"}, decontaminate=None, held_out=None, tokenizer={"input": "measure"}
+    )
+    bare["tokens"] = dataclasses.replace(bare["tokens"], input="dedupe")
+    stages = graph(recipe=bare).stages
+    assert (
+        set(stages["tokens"].inputs) >= {"edition", "verdict.00", "verdict.02"}
+        and "sides" not in stages["tokens"].inputs
+    )
+
+
+def test_parts_of_a_union_are_refused_by_name():
+    recipe = load([]).recipe
+    union = UnionStage(parts={"a": "split"})
+    with pytest.raises(RecipeError, match=r"recipe\.all\.parts\.a='split' comes after recipe\.split, a split"):
+        graph(recipe={**recipe, "all": union})
+    with pytest.raises(RecipeError, match=r"recipe\.all\.parts\.a='source' leads to no edition"):
+        graph(recipe={**recipe, "all": UnionStage(parts={"a": "source"})})
+    twice = {**recipe, "again": recipe["extract"]}
+    with pytest.raises(RecipeError, match=r"recipe\.again\.source='web' is the source of recipe\.extract too"):
+        graph(recipe=twice)
 
 
 def test_a_plan_of_a_crawl_waits_for_its_snapshot(tmp_path):
