@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kernels.buffers import fixed_width
+
 ID = pa.binary(16)
 
 DOCUMENT = pa.schema(
@@ -112,35 +114,69 @@ _LANGUAGE = re.compile(r"(?i)[a-z]{2,3}([-_](hans|hant))?([-_]([a-z]{2}|[0-9]{3}
 _CODES = """
 aa ab af am ar as az ba be bg bn bo br bs ca cs cy da de dz el en eo es et eu fa fi fo fr fy ga gd gl gu he hi hr hu hy
 id is it ja jv ka kk km kn ko ku ky la lb lo lt lv mg mi mk ml mn mr ms mt my nb ne nl nn no oc or pa pl ps pt ro ru sa
-sd si sk sl sq sr su sv sw ta te tg th tk tl tr tt ug uk ur uz vi wo xh yi yo za zh zu
+sd si sk sl sq sr su sv sw ta te tg th tk tl tr tt ug uk ur uz vi wo xh yi yo yue za zh zu
 chs cht eng zho chi deu fra jpn kor rus spa
 """
 _LANGUAGE_CODES = frozenset(_CODES.split())
+# What Chinese sites call their editions by: a region, a script or a charset.
+_EDITION_NAMES = """
+cn tw hk mo jp kr sc tc gb b5 gbk gb2312 big5 utf8 utf-8 hans hant schinese tchinese simp trad simplified traditional
+chinese english
+"""
+_EDITIONS = frozenset(_EDITION_NAMES.split())
+_PARAMETER_NAMES = "hl lang language lc ln lng locale setlang uselang variant"
+_LANGUAGE_PARAMETERS = frozenset(_PARAMETER_NAMES.split())
 
 
-def _is_language(segment: str) -> bool:
-    return bool(_LANGUAGE.fullmatch(segment)) and re.split("[-_]", segment)[0].lower() in _LANGUAGE_CODES
+def _is_language(word: str) -> bool:
+    word = word.lower()
+    if word in _EDITIONS:
+        return True
+    return bool(_LANGUAGE.fullmatch(word)) and re.split("[-_]", word)[0] in _LANGUAGE_CODES
 
 
 def translation_key(url: str) -> str:
-    """A URL without its language: pages that translate each other share it.
+    """A URL without its language or edition: pages that translate each other share it.
 
-    Drops a language segment of the path (`/zh-CN/a` and `/en-US/a`), a language part of the file name
-    (`a.zh-cn.html`, `a.html.zh`), and a language label of the host (`zh.example.org`).
+    Drops a language segment of the path (`/zh-CN/a` and `/en-US/a`, `/big5/a`), a language part of the file name
+    (`a.zh-cn.html`, `a.html.zh`, `a_tw.html`), a language label of the host (`zh.example.org`) or its `www`, and a
+    parameter such as `lang=zh`. Too much dropped costs little: the split keeps pages together that might stand apart.
     """
     try:
         parts = urlsplit(url)
     except ValueError:  # no URL at all, such as `http://[::1/x`: it translates nothing
         return url
     labels = (parts.hostname or "").split(".")
-    host = ".".join(labels[1:] if len(labels) > 2 and _is_language(labels[0]) else labels)
+    host = ".".join(labels[1:] if len(labels) > 2 and (labels[0] == "www" or _is_language(labels[0])) else labels)
     segments = [segment for segment in parts.path.split("/")[:-1] if not _is_language(segment)]
-    name = parts.path.rsplit("/", 1)[-1].split(".")
-    if len(name) > 2:
-        name = [name[0], *(part for part in name[1:] if not _is_language(part))]
-    elif len(name) == 1 and _is_language(name[0]):
-        name = [""]
-    return urlunsplit(("", host, "/".join([*segments, ".".join(name)]), parts.query, ""))
+    name = _without_language(parts.path.rsplit("/", 1)[-1])
+    query = [each for each in parts.query.split("&") if not _names_language(each)]
+    return urlunsplit(("", host, "/".join([*segments, name]), "&".join(query), ""))
+
+
+def _without_language(name: str) -> str:
+    """A file name without parts that name a language: after a dot, or at the end of its stem after `_` or `-`."""
+    stem, *parts = name.split(".")
+    if not parts and _is_language(stem):
+        return ""
+    if len(parts) > 1:
+        parts = [part for part in parts if not _is_language(part)]
+    for pieces in (2, 1):  # zh_CN, then zh
+        words = re.split("([-_])", stem)
+        if len(words) > 2 * pieces and _is_language("".join(words[-2 * pieces + 1 :])):
+            stem = "".join(words[: -2 * pieces])
+    return ".".join([stem, *parts])
+
+
+def _names_language(parameter: str) -> bool:
+    name, _, value = parameter.partition("=")
+    return name.lower() in _LANGUAGE_PARAMETERS and _is_language(value)
+
+
+def raw_ids(ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.void]:
+    """An id column as V16[n], without a copy where it is one piece."""
+    raw: npt.NDArray[np.void] = fixed_width(ids).view("V16").ravel()
+    return raw
 
 
 def byte_sizes(text: pa.Array) -> npt.NDArray[np.int64]:

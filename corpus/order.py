@@ -24,6 +24,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kernels.splitmix import mix64
+
 ORDER_VERSION = 2
 Rest = Literal["natural", "zero"]
 _U64 = np.uint64
@@ -72,13 +74,6 @@ class Component:
     def tokens(self) -> int:
         """Tokens of one epoch."""
         return int(self.lengths.sum(dtype=np.int64))
-
-
-def mix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014): a bijection of 64-bit integers."""
-    x = (x ^ (x >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> _U64(27))) * _U64(0x94D049BB133111EB)
-    return x ^ (x >> _U64(31))
 
 
 def key64(*parts: str | int) -> tuple[np.uint64, np.uint64]:

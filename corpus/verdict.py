@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from kernels.buffers import fixed_width
+
 VERDICT = pa.schema(
     [
         pa.field("id", pa.binary(16), nullable=False),
@@ -52,15 +54,11 @@ T = TypeVar("T", int, Count)
 
 def count_ids(ids: pa.Array | pa.ChunkedArray) -> Count:
     """Documents and id sum of a binary(16) column."""
-    array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
-    if len(array) == 0:
-        return Count()
-    if array.null_count or array.type != pa.binary(16):
-        raise ReconciliationError(f"ids are {array.type} with {array.null_count} nulls; they are 16 bytes, each there")
-    data = np.frombuffer(array.buffers()[1], dtype=">u4", count=4 * len(array), offset=16 * array.offset)
-    words = data.reshape(-1, 4).astype(np.uint64).sum(axis=0)  # 32-bit words: no overflow below 2^32 rows
+    if ids.null_count or ids.type != pa.binary(16):
+        raise ReconciliationError(f"ids are {ids.type} with {ids.null_count} nulls; they are 16 bytes, each there")
+    words = fixed_width(ids).view(">u4").astype(np.uint64).sum(axis=0)  # 32-bit words: no overflow below 2^32 rows
     total = sum(int(word) << shift for word, shift in zip(words, (96, 64, 32, 0), strict=True))
-    return Count(len(array), total % _MODULUS)
+    return Count(len(ids), total % _MODULUS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,21 @@ def read_only(array: npt.NDArray[T]) -> npt.NDArray[T]:
     return view
 
 
+def fixed_width(array: pa.FixedSizeBinaryArray | pa.ChunkedArray) -> Bytes:
+    """uint8[n, width] of a fixed-size binary array: a view, but for chunks, which are joined.
+
+    Raises TypeError for another type, ValueError where values are null.
+    """
+    if not pa.types.is_fixed_size_binary(array.type):
+        raise TypeError(f"the array is {array.type}: cast it to binary of a fixed size")
+    if array.null_count:
+        raise ValueError(f"{array.null_count} of {len(array)} values are null, and have no bytes")
+    one = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    width, rows = one.type.byte_width, len(one)
+    data = one.buffers()[1] if rows else b""  # an empty array may have no buffers
+    return np.frombuffer(data, np.uint8, rows * width, one.offset * width if rows else 0).reshape(rows, width)
+
+
 def utf8(text: pa.Array) -> tuple[Bytes, Offsets]:
     """Bytes and the n + 1 offsets into them of a string or large_string array; a null is empty text.
 

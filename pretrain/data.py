@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from corpus.document import raw_ids
 from corpus.order import Component, Order
 from corpus.shard import open_shard
 from pretrain.config import Mixture
@@ -23,7 +23,7 @@ class TokenShards:
 
     def __init__(self, name: str, paths: Sequence[str]) -> None:
         self.name = name
-        ids: list[npt.NDArray[np.bytes_]] = []
+        ids: list[npt.NDArray[np.void]] = []
         lengths: list[npt.NDArray[np.int64]] = []
         sizes: list[npt.NDArray[np.int64]] = []
         self._values: list[npt.NDArray[np.unsignedinteger]] = []
@@ -35,7 +35,7 @@ class TokenShards:
                 self._offsets.append(tokens.offsets.to_numpy(zero_copy_only=True))
                 lengths.append(np.diff(self._offsets[-1]).astype(np.int64))
                 sizes.append(batch.column("bytes").to_numpy(zero_copy_only=True))
-                ids.append(_ids(batch.column("id")))
+                ids.append(raw_ids(batch.column("id")))
         self._firsts = np.cumsum([0, *(len(found) for found in lengths)])
         self.ids = np.concatenate(ids) if ids else np.empty(0, "V16")
         self.lengths = np.concatenate(lengths) if lengths else np.empty(0, np.int64)
@@ -67,11 +67,6 @@ class TokenShards:
                 )
             total += found
         return total
-
-
-def _ids(column: pa.Array) -> npt.NDArray[np.bytes_]:
-    raw = np.frombuffer(column.buffers()[1], dtype="V16", count=len(column) + column.offset)
-    return raw[column.offset :]
 
 
 class Batches:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpus.order import key64, mix64
+from corpus.order import key64
+from kernels.splitmix import mix64
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

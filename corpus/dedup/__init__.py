@@ -4,17 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import dispatch
+from kernels.splitmix import GOLDEN, mix64
 
 Signatures = npt.NDArray[np.uint32]
-
-# SplitMix64's finalizer (Steele, Lea, Flood 2014): each of its steps is a bijection.
-_GOLDEN, _M1, _M2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-
-
-def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    x = (x ^ (x >> np.uint64(30))) * _M1
-    x = (x ^ (x >> np.uint64(27))) * _M2
-    return np.asarray(x ^ (x >> np.uint64(31)), np.uint64)
 
 
 def bands(signatures: Signatures, bands: int, rows: int) -> npt.NDArray[np.uint64]:
@@ -29,10 +21,10 @@ def bands(signatures: Signatures, bands: int, rows: int) -> npt.NDArray[np.uint6
             "give fewer bands or rows, or measure more permutations"
         )
     values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows).astype(np.uint64)
-    start = np.arange(1, bands + 1, dtype=np.uint64) * _GOLDEN
-    keys = np.broadcast_to(_mixed(start), (len(signatures), bands))
+    start = np.arange(1, bands + 1, dtype=np.uint64) * GOLDEN
+    keys = np.broadcast_to(mix64(start), (len(signatures), bands))
     for row in range(rows):
-        keys = _mixed((keys ^ values[:, :, row]) + _GOLDEN)
+        keys = mix64((keys ^ values[:, :, row]) + GOLDEN)
     return keys
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.shard import ROWS_PER_BATCH, ShardError, compact
+from kernels.buffers import fixed_width
 from pipelines.engine.store import Attempt, full_disk_explained
 
 _OFFSETS = b"siku.offsets"
@@ -31,8 +32,7 @@ def shard_count(input_bytes: int) -> int:
 
 def bucket_of(ids: pa.FixedSizeBinaryArray, buckets: int) -> npt.NDArray[np.int64]:
     """Home shard by id: equal ranges of the first 32 bits, so that shards hold ids in order."""
-    raw = np.frombuffer(ids.buffers()[1], dtype=np.uint8, count=16 * len(ids), offset=16 * ids.offset)
-    head = raw.reshape(-1, 16)[:, :4].copy().view(">u4").ravel().astype(np.uint64)
+    head = fixed_width(ids)[:, :4].copy().view(">u4").ravel().astype(np.uint64)
     return ((head * np.uint64(buckets)) >> np.uint64(32)).astype(np.int64)
 
 

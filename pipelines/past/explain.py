@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.document import raw_ids
 from pipelines.engine.store import shard_name
 from pipelines.past.changes import shown
 from pipelines.past.history import History, Past
-from pipelines.past.lookup import Place, find, label, labels, matches, raw_ids, urls, wanted
+from pipelines.past.lookup import Place, find, label, labels, matches, urls, wanted
 from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take
 from pipelines.past.trained import Training, training
 from pipelines.stages.shard import HELD_OUT, OUT, TRAIN

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.document import canonical_url, key_prefix
+from corpus.document import canonical_url, key_prefix, raw_ids
 from pipelines.engine.store import Artifact
 from pipelines.past.history import History
 from pipelines.past.samples import documents
@@ -47,15 +47,6 @@ def matches(raw: npt.NDArray[np.void], prefix: bytes, odd: int | None = None) ->
     if odd is not None:
         mask &= octets[:, len(prefix)] >> 4 == odd
     return np.flatnonzero(mask)
-
-
-def raw_ids(ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.void]:
-    """A binary(16) column as a numpy array, without a copy where it is one piece."""
-    array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
-    if len(array) == 0:
-        return np.empty(0, "V16")
-    found: npt.NDArray[np.void] = np.frombuffer(array.buffers()[1], "V16", len(array), 16 * array.offset)
-    return found
 
 
 def wanted(key: str) -> list[tuple[bytes, int | None]]:

@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from corpus.document import raw_ids
 from corpus.order import Component, Order, Span
 from pipelines.engine.store import Artifact
 from pipelines.past.history import History, Past
-from pipelines.past.lookup import raw_ids
 from pretrain.journal import Row, effective, read
 
 

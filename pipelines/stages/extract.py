@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from corpus.document import DOCUMENT, byte_sizes
+from corpus.document import DOCUMENT, byte_sizes, raw_ids
 from corpus.extract import DEAD, Extract, extract
 from corpus.sources.capture import Item as Piece
 from corpus.sources.source import items as pieces
@@ -107,7 +107,7 @@ def gather_shard(work: Work, attempt: Attempt) -> None:
 
 
 def _first_of_each(ids: pa.Array) -> npt.NDArray[np.bool_]:
-    raw = np.frombuffer(ids.buffers()[1], "V16", len(ids), 16 * ids.offset) if len(ids) else np.empty(0, "V16")
+    raw = raw_ids(ids)
     first = np.ones(len(raw), bool)
     first[1:] = raw[1:] != raw[:-1]
     return first

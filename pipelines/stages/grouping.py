@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from corpus.dedup import components, jaccard
 from corpus.shard import ROWS_PER_BATCH
+from kernels.buffers import fixed_width
 from pipelines.engine.shuffle import gather, scatter
 from pipelines.engine.stage import Context, Item, Job, Phase, PhaseOf, Work
 from pipelines.engine.store import Attempt, Commit
@@ -188,12 +189,7 @@ def _signatures(
 
 def _signature_batches(shard: Shard, measure: str) -> list[npt.NDArray[np.uint32]]:
     """The signature measure of a home shard, batch by batch: rows x permutations, views of the mapped file."""
-    out = []
-    for array in shard.measured(measure, ["signature"])["signature"].chunks:
-        width = array.type.byte_width // 4
-        flat = np.frombuffer(array.buffers()[1], "<u4", len(array) * width, array.offset * width * 4)
-        out.append(flat.reshape(len(array), width))
-    return out
+    return [fixed_width(array).view("<u4") for array in shard.measured(measure, ["signature"])["signature"].chunks]
 
 
 def signatures(shard: Shard, measure: str) -> npt.NDArray[np.uint32]:

@@ -20,6 +20,7 @@ from corpus.dedup import bands, has_shingles
 from corpus.document import translation_key
 from corpus.filters import AnyRule
 from corpus.verdict import VERDICT, Count, Tally, count_ids
+from kernels.buffers import fixed_width
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
 from pipelines.engine.store import Attempt, sum_tallies
@@ -63,15 +64,14 @@ def split_keys(shard: Shard) -> pa.Table:
     what: SplitStage = shard.context.what
     urls = shard.table(["url"])["url"].to_pylist()
     at = np.flatnonzero([url is not None for url in urls])
-    exact = shard.measured(what.exact, ["exact"])["exact"].combine_chunks()
-    raw = np.frombuffer(exact.buffers()[1], np.uint8, 16 * len(exact), 16 * exact.offset).reshape(-1, 16)
+    exact = fixed_width(shard.measured(what.exact, ["exact"])["exact"])
     values = signatures(shard, what.signature)
     worded = np.flatnonzero(has_shingles(values))
     near = bands(values[worded], what.bands, what.rows)
     everyone = np.arange(shard.rows)
     parts = [
         (_hash64([f"path {translation_key(urls[i])}" for i in at]), at, PATH),
-        (raw[:, :8].copy().view("<u8").ravel(), everyone, EXACT),
+        (exact[:, :8].copy().view("<u8").ravel(), everyone, EXACT),
         (near.ravel(), np.repeat(worded, near.shape[1]), NEAR),
     ]
     return key_table(shard, parts)

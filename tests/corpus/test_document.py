@@ -114,6 +114,7 @@ def test_an_url_is_a_prefix_look_up():
 
 LIBREOFFICE = "http://help.sample/{}/text/shared/01/01010000.html"
 DEBIAN = "https://www.debian.org/doc/manuals/maint-guide/first.{}.html"
+EDITIONS = ("cn", "tw", "hk", "sc", "tc", "gb", "big5", "zh_TW", "en")
 TRANSLATIONS = [
     (LIBREOFFICE.format("zh-CN"), LIBREOFFICE.format("en-US")),
     (LIBREOFFICE.format("zh_TW"), LIBREOFFICE.format("en-US")),
@@ -124,6 +125,12 @@ TRANSLATIONS = [
     ("https://www.debian.org/index.html.zh-cn", "https://www.debian.org/index.html.en"),
     ("https://zh.wikipedia.org/wiki/X", "https://en.wikipedia.org/wiki/X"),
     ("https://h.org/docs/zh", "https://h.org/docs/en"),
+    *(("https://h.org/zh/a/b.html", f"https://h.org/{edition}/a/b.html") for edition in EDITIONS),
+    *(("https://h.org/a.html", f"https://h.org/a{tail}.html") for tail in ("_zh", "-tw", "_zh_CN", "-zh-hk", "_big5")),
+    ("https://h.org/a.html", "https://h.org/a.zh_CN.html"),
+    ("https://zh.h.org/a?p=2&lang=zh-tw", "https://www.h.org/a?p=2"),
+    ("https://h.org/a?variant=zh-cn&p=2", "https://h.org/a?p=2&hl=en"),
+    ("https://tw.h.org/a", "https://cn.h.org/a"),
 ]
 NOT_TRANSLATIONS = [
     (LIBREOFFICE.format("zh-CN"), LIBREOFFICE.format("en-US").replace("01010000", "01010001")),
@@ -131,6 +138,9 @@ NOT_TRANSLATIONS = [
     ("https://h.org/jquery.min.js", "https://h.org/jquery.js"),
     ("https://h.org/a.html?p=1", "https://h.org/a.html?p=2"),
     ("https://h.org/zh/a.html", "https://g.org/zh/a.html"),
+    ("https://h.org/a?lang=python", "https://h.org/a?lang=rust"),
+    ("https://h.org/a-one.html", "https://h.org/a-two.html"),
+    ("https://h.org/_tw", "https://h.org/_other"),
 ]
 
 

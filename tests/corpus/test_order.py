@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.order import Component, Order, OrderError, Span, check_mixture, key64, mix64, permute, shares
+from corpus.order import Component, Order, OrderError, Span, check_mixture, key64, permute, shares
+from kernels.splitmix import mix64
 
 
 def component(name: str, lengths: list[int], salt: str = "") -> Component:
