@@ -1,6 +1,9 @@
 """What is trained (WHAT: model, train, precision, mixture, evaluation) and where (WHERE: layout)."""
 
+import math
 from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -8,6 +11,8 @@ from pydantic import Field, model_validator
 
 from corpus.configuration import Doc, configuration
 
+# What shows that a machine has one: its driver's nodes, WSL's, Jetson's.
+NVIDIA_DEVICES = ("dev/nvidia0", "dev/nvidiactl", "proc/driver/nvidia/version", "dev/dxg", "dev/nvmap")
 VOCABULARY_MULTIPLE = 128  # tensor cores like it, and every tp up to 128 divides it
 
 
@@ -210,20 +215,40 @@ def schedule_notes(train: Train, sequence_length: int, steps: int) -> list[str]:
 
 
 def check_layout(model: Model, train: Train, layout: Layout, tokenizer: int) -> None:
-    """Raise LayoutError where the layout does not divide the model or the batch."""
-    divides = [
-        ("layout.tp", layout.tp, "model.heads", model.heads),
-        ("layout.tp", layout.tp, "model.kv_groups", model.kv_groups),
-        ("layout.tp", layout.tp, "model.ffn", model.ffn),
-        ("layout.tp", layout.tp, "the padded vocabulary", padded_vocabulary(model, tokenizer)),
-        ("layout.pp", layout.pp, "model.layers", model.layers),
-        (
-            "layout.dp x layout.micro_batch",
-            layout.dp * layout.micro_batch,
-            "train.global_batch",
-            train.global_batch,
-        ),
-    ]
-    for name, value, of, total in divides:
-        if total % value:
-            raise LayoutError(f"{name}={value} does not divide {of}={total}: choose a divisor of {total}")
+    """Raise LayoutError where the layout does not divide the model or the batch, with the nearest that does."""
+    widths = {"model.heads": model.heads, "model.kv_groups": model.kv_groups, "model.ffn": model.ffn}
+    widths["the padded vocabulary"] = padded_vocabulary(model, tokenizer)
+    at_once = layout.dp * layout.micro_batch
+    for name, value, of in (
+        ("layout.tp", layout.tp, widths),
+        ("layout.pp", layout.pp, {"model.layers": model.layers}),
+        ("layout.dp x layout.micro_batch", at_once, {"train.global_batch": train.global_batch}),
+    ):
+        if wrong := [f"{total}={size}" for total, size in of.items() if size % value]:
+            common = math.gcd(*of.values())
+            near = sorted((n for n in range(1, common + 1) if common % n == 0), key=lambda n: (abs(n - value), n))[:3]
+            raise LayoutError(
+                f"{name}={value} does not divide {' and '.join(wrong)}: the nearest that fits is {near[0]}"
+                + (f" (then {', '.join(map(str, near[1:]))})" if near[1:] else "")
+            )
+
+
+def check_device(layout: Layout, root: Path = Path("/")) -> None:
+    """Raise LayoutError for a GPU that this machine does not show, or that torch was not built for. Loads no torch."""
+    present = [root / name for name in NVIDIA_DEVICES if (root / name).exists()]
+    if layout.device == "cuda" and not present:
+        raise LayoutError(
+            "layout.device=cuda, but this machine shows no NVIDIA device: set layout.device=cpu, or run where one is"
+        )
+    cards = [path for path in (root / "dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit()]
+    if layout.device == "cuda" and cards and layout.world > len(cards):
+        raise LayoutError(
+            f"layout.tp x pp x dp = {layout.tp} x {layout.pp} x {layout.dp} needs {layout.world} GPUs, one a rank, but "
+            f"this machine shows {len(cards)}: lower one of them"
+        )
+    built = metadata.version("torch")
+    if layout.device != "cpu" and present and built.endswith("+cpu"):
+        raise LayoutError(
+            f"layout.device={layout.device}: there is an NVIDIA device ({present[0]}), but torch {built} is built "
+            "without CUDA: install a CUDA build of torch, or set layout.device=cpu"
+        )

@@ -15,6 +15,7 @@ from conf.schema import WHERE, Config
 from conf.search import ConfigError, Search, search
 from pipelines.cli.strangers import PACKAGES
 from pipelines.engine.store import StoreError
+from pipelines.graph.checks import PlanError, notes
 from pipelines.graph.plan import earlier_runs, free_bytes, make_plan, to_be_written, why_new
 from pipelines.graph.recipe import RecipeError
 from pipelines.graph.record import keep_record
@@ -47,7 +48,7 @@ def report_failure(error: Exception) -> int:
     elif not explained(error):
         traceback.print_exception(error)
     say(f"siku: {error}")
-    return 2 if isinstance(error, ConfigError | RecipeError) else 1
+    return 2 if isinstance(error, ConfigError | RecipeError | PlanError) else 1
 
 
 def searched(options: argparse.Namespace) -> Search:
@@ -109,6 +110,8 @@ def refuse_where(cells: Sequence[Cell]) -> None:
 def plan(options: argparse.Namespace, overrides: list[str]) -> int:
     """Print what a run would do."""
     made = make_plan(configured(options, overrides))
+    for note in notes(made.config):
+        say(note)
     earlier = earlier_runs(made.store.root)
     for stage in made.stages():
         status = "reused" if made.found(stage) else f"new: {why_new(stage, earlier)}"

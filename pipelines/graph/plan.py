@@ -12,6 +12,7 @@ from pipelines.engine.execute import Store, external, load
 from pipelines.engine.identity import Json, differences
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact
+from pipelines.graph.checks import check, nearest
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of, with_training
 from pipelines.stages.train import TrainWhat, checkpoint
 
@@ -53,26 +54,24 @@ class Plan:
         """The graph's stages up to `run.until`, in order."""
         if self.graph is None:
             return [*(source.stage for source in self.sources.values()), *self.crawls.values()]
-        needed = _needed(self.graph, self.config.run.until)
-        return [stage for stage in self.graph.stages.values() if stage.name in needed]
+        return wanted(self.graph, self.config.run.until)
 
 
-def _needed(graph: Graph, until: str) -> set[str]:
-    """Names of the stages that results are wanted of, with all they need; unread measures are not made."""
-    wanted = [until] if until else [n for n, s in graph.stages.items() if s.kind == "evaluate"] or _ends(graph)
+def wanted(graph: Graph, until: str) -> list[Stage]:
+    """The stages that results are wanted of, with all they need, in order; unread measures are not made."""
+    ends = [until] if until else [n for n, s in graph.stages.items() if s.kind == "evaluate"] or _ends(graph)
     if until and until not in graph.stages:
-        members = [name for name in graph.stages if name.startswith(f"{until}.")]
-        if not members:
-            raise RecipeError(f"run.until={until!r}: no such stage; there are {sorted(graph.stages)}")
-        wanted = members
-    out: set[str] = set()
-    stack = [graph.stages[name] for name in wanted]
+        ends = [name for name in graph.stages if name.startswith(f"{until}.")]
+        if not ends:
+            raise RecipeError(f"run.until={until!r}: the recipe has no such stage{nearest(until, graph.stages)}")
+    needed: set[str] = set()
+    stack = [graph.stages[name] for name in ends]
     while stack:
         stage = stack.pop()
-        if stage.name not in out:
-            out.add(stage.name)
+        if stage.name not in needed:
+            needed.add(stage.name)
             stack += stage.inputs.values()
-    return out
+    return [stage for stage in graph.stages.values() if stage.name in needed]
 
 
 def _ends(graph: Graph) -> list[str]:
@@ -87,7 +86,10 @@ def crawl_generations(directory: Path) -> list[Path]:
 
 
 def make_plan(config: "Config") -> Plan:
-    """Encode every stage and look each up. Reads no data: content hashes of files are cached."""
+    """Encode every stage and look each up. Reads no data: content hashes of files are cached.
+
+    Raises PlanError or RecipeError for what cannot be made.
+    """
     root = Path(config.site.store)
     store, checksums = Store(root), Checksums(root / "checksums")
     sources: dict[str, Source] = {}
@@ -111,10 +113,11 @@ def _planned(
     config: "Config", store: Store, checksums: Checksums, sources: Mapping[str, Source], crawls: Mapping[str, Stage]
 ) -> Plan:
     stages = {name: source.stage for name, source in sources.items()}
-    # The shape of a recipe is checked before a crawl begins, with the crawl in its snapshot's place.
+    # A recipe is checked before a crawl begins, with the crawl in its snapshot's place.
     graph = _graph(config, checksums, {**stages, **crawls})
-    _needed(graph, config.run.until)
-    return Plan(config, store, checksums, sources, crawls, None if crawls else graph)
+    plan = Plan(config, store, checksums, sources, crawls, None if crawls else graph)
+    check(config, wanted(graph, config.run.until), plan.found)
+    return plan
 
 
 def latest_snapshot(store: Store, crawl: Stage) -> Artifact | None:

@@ -13,6 +13,7 @@ from pipelines.engine.memory import PeakMemory
 from pipelines.engine.stage import Context, Stage
 from pipelines.engine.store import Artifact, full_disk_explained, write_durably
 from pipelines.graph import plan as planning
+from pipelines.graph.checks import notes
 from pipelines.graph.plan import Known, Plan
 from pipelines.graph.recipe import program
 from pipelines.stages.train import TrainWhat, TrainWhere, checkpoint, train
@@ -112,8 +113,10 @@ def run_plans(
     sessions: list[Session] = []
     crawled: dict[str, Artifact] = {}  # run.snapshot=new means one new crawl, not one a cell
     with PeakMemory() as memory:
-        for config in configs:
-            plan = planning.make_plan(config)
+        plans = [planning.make_plan(config) for config in configs]  # all, before any work
+        for note in dict.fromkeys(note for config in configs for note in notes(config)):
+            say(note)
+        for plan in plans:
             session = Session(plan, say, planning.earlier_runs(plan.store.root), outcomes)
             for crawl in plan.crawls.values():
                 if crawl.digest not in crawled:

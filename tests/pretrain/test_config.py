@@ -16,6 +16,7 @@ from pretrain.config import (
     Model,
     Precision,
     Train,
+    check_device,
     check_layout,
     padded_vocabulary,
     schedule_notes,
@@ -60,16 +61,44 @@ def test_a_model_that_cannot_be_is_refused(changes, message):
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
-        ({"tp": 3}, r"layout.tp=3 does not divide model.heads=4: choose a divisor of 4"),
-        ({"tp": 4}, r"layout.tp=4 does not divide model.kv_groups=2"),
-        ({"pp": 3}, r"layout.pp=3 does not divide model.layers=4"),
-        ({"dp": 3, "micro_batch": 1}, r"layout.dp x layout.micro_batch=3 does not divide train.global_batch=8"),
-        ({"micro_batch": 16}, r"micro_batch=16 does not divide train.global_batch=8"),
+        ({"tp": 3}, r"layout.tp=3 does not divide model.heads=4 and model.kv_groups=2: the nearest that fits is 2"),
+        ({"tp": 4}, r"layout.tp=4 does not divide model.kv_groups=2: the nearest that fits is 2 \(then 1\)"),
+        ({"pp": 3}, r"layout.pp=3 does not divide model.layers=4: the nearest that fits is 2 \(then 4, 1\)"),
+        (
+            {"dp": 3, "micro_batch": 1},
+            r"dp x layout.micro_batch=3 does not divide train.global_batch=8: .* is 2 \(then 4, 1",
+        ),
+        ({"micro_batch": 16}, r"micro_batch=16 does not divide train.global_batch=8: the nearest that fits is 8"),
     ],
 )
 def test_a_layout_that_does_not_fit_is_refused(layout, message):
     with pytest.raises(LayoutError, match=message):
         check_layout(model(), Train(global_batch=8), Layout(**layout), 300)
+
+
+def shows(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_a_gpu_that_is_not_there_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "2.13.0+cu130")
+    bare, one = tmp_path / "bare", shows(tmp_path / "one", "dev/nvidia0", "dev/nvidiactl", "dev/nvidia-uvm")
+    with pytest.raises(LayoutError, match=r"layout.device=cuda, but this machine shows no NVIDIA device: set layout"):
+        check_device(Layout(device="cuda"), bare)
+    with pytest.raises(LayoutError, match=r"tp x pp x dp = 2 x 1 x 2 needs 4 GPUs, one a rank, .* shows 1"):
+        check_device(Layout(device="cuda", tp=2, dp=2), one)
+    for layout, root in ((Layout(), bare), (Layout(device="cpu", dp=4), bare), (Layout(device="cuda"), one)):
+        check_device(layout, root)
+    check_device(Layout(device="cuda", dp=8), shows(tmp_path / "wsl", "dev/dxg"))  # shows no number of cards
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "2.13.0+cpu")
+    for device in ("auto", "cuda"):
+        with pytest.raises(LayoutError, match=rf"layout.device={device}: .*nvidia0\), but torch 2.13.0\+cpu is"):
+            check_device(Layout(device=device), one)
+    check_device(Layout(device="auto"), bare)
+    check_device(Layout(device="cpu"), one)
 
 
 def test_vocabulary_is_padded_or_published():

@@ -1,0 +1,85 @@
+"""Mistakes that a plan can see: said before any work, each with the field, the value and the way out."""
+
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from corpus.filters import LanguageRule
+from corpus.order import OrderError, check_mixture
+from pipelines.engine.stage import Stage
+from pipelines.engine.store import Artifact
+from pipelines.graph.recipe import RecipeError
+from pipelines.stages.filter import FilterStage
+from pipelines.stages.split import SplitStage
+from pipelines.stages.tokenize import TokenizeStage
+from pipelines.stages.tokenizer import TokenizerStage
+from pretrain.config import LayoutError, check_device, check_layout, schedule_notes
+
+if TYPE_CHECKING:
+    from conf.schema import Config
+
+
+class PlanError(ValueError):
+    """A plan that would fail once it is under way: names the field, the value and the way out."""
+
+
+def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Artifact | None]) -> None:
+    """Raise PlanError or RecipeError for stages that cannot be made as they are configured."""
+    for stage in wanted:
+        if isinstance(stage.what, FilterStage | SplitStage):
+            check_columns(stage.name, stage.what, stage.inputs)
+    trains = [stage for stage in wanted if stage.kind == "train"]
+    try:
+        if trains:
+            check_device(config.layout)
+            for stage in wanted:
+                if isinstance(stage.what, TokenizerStage):
+                    check_layout(config.model, config.train, config.layout, stage.what.vocabulary)
+        for stage in trains:
+            names = components(stage.inputs["tokens"], found)
+            if names is not None:
+                check_mixture(config.mixture.weights, config.mixture.rest, names)
+    except (LayoutError, OrderError) as error:
+        raise PlanError(str(error)) from None
+
+
+def check_columns(name: str, what: FilterStage | SplitStage, inputs: Mapping[str, Stage]) -> None:
+    """Refuse a rule on a column that its measure does not make."""
+    for key, rule in sorted(what.rules.items()):
+        for wanted in rule.reads():
+            measure, _, column = wanted.partition(".")
+            made = inputs[f"measure.{measure}"].what.measure.schema.names  # type: ignore[attr-defined]
+            if column not in made:
+                raise RecipeError(
+                    f"recipe.{name}.rules.{key} reads {wanted!r}, but the measure {measure} makes no such column"
+                    + nearest(column, made)
+                )
+
+
+def nearest(name: str, names: Collection[str]) -> str:
+    """How a message goes on after a name that is none of `names`."""
+    close = difflib.get_close_matches(name, names, 1, 0.6)
+    return f"; did you mean {close[0]}?" if close else f": choose among {', '.join(sorted(names))}"
+
+
+def components(tokens: Stage, found: Callable[[Stage], Artifact | None]) -> Collection[str] | None:
+    """Names of the training tokens' components: of the tokens that are there, or else as far as the recipe says them.
+
+    None where only the data will tell.
+    """
+    made = found(tokens)
+    if made is not None:
+        names: Collection[str] = made.figures["components"]
+        return names
+    if not isinstance(tokens.what, TokenizeStage) or tokens.what.components != "language":
+        return None
+    judges = [stage.what for role, stage in tokens.inputs.items() if role.startswith("verdict.")]
+    rules = [rule for what in judges if isinstance(what, FilterStage) for rule in what.rules.values()]
+    kept = [frozenset(rule.languages) for rule in rules if isinstance(rule, LanguageRule)]
+    return frozenset.intersection(*kept) if kept else None
+
+
+def notes(config: "Config") -> list[str]:
+    """What may be meant and mostly is not, a sentence each."""
+    trains = config.run.until in ("", "train", "evaluate") and config.run.steps > 0
+    return schedule_notes(config.train, config.model.sequence_length, config.run.steps) if trains else []
