@@ -9,6 +9,7 @@ from corpus.order import OrderError, check_mixture
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact
 from pipelines.graph.recipe import RecipeError
+from pipelines.stages.extract import ExtractStage
 from pipelines.stages.filter import FilterStage
 from pipelines.stages.split import SplitStage
 from pipelines.stages.tokenize import TokenizeStage
@@ -71,8 +72,30 @@ def components(tokens: Stage, found: Callable[[Stage], Artifact | None]) -> Coll
     if made is not None:
         names: Collection[str] = made.figures["components"]
         return names
-    if not isinstance(tokens.what, TokenizeStage) or tokens.what.components != "language":
+    if not isinstance(tokens.what, TokenizeStage):
         return None
+    sources, languages = _sources(tokens), _languages(tokens)
+    if tokens.what.components == "source":
+        return sources
+    if languages is None or tokens.what.components == "language":
+        return languages
+    return [f"{source}.{language}" for source in sources for language in sorted(languages)]
+
+
+def _sources(stage: Stage) -> list[str]:
+    """Names that the documents which reach a stage carry as their source."""
+    before, names, stack = {stage.name}, set(), [stage]
+    while stack:
+        here = stack.pop()
+        if isinstance(here.what, ExtractStage):
+            names.add(here.what.source)
+        stack += [each for each in here.inputs.values() if each.name not in before]
+        before |= {each.name for each in here.inputs.values()}
+    return sorted(names)
+
+
+def _languages(tokens: Stage) -> frozenset[str] | None:
+    """Languages that the filters keep; None where no rule says which."""
     judges = [stage.what for role, stage in tokens.inputs.items() if role.startswith("verdict.")]
     rules = [rule for what in judges if isinstance(what, FilterStage) for rule in what.rules.values()]
     kept = [frozenset(rule.languages) for rule in rules if isinstance(rule, LanguageRule)]

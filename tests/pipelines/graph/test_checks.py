@@ -94,6 +94,11 @@ def test_components_are_those_of_the_tokens_that_are_there(tmp_path):
         load([*where, "recipe.detox.rules.only={rule: language, order: 1, languages: [zh], minimum: {}}"])
     )
     assert components(narrow.graph.stages["tokens"], plan.found) == {"zh"}
+    by = [make_plan(load([*where, f"recipe.tokens.components={each}"])).graph for each in ("source", "both")]
+    assert [set(components(graph.stages["tokens"], plan.found)) for graph in by] == [
+        {"web"},
+        {"web.en", "web.zh"},
+    ]
     directory = plan.store.directory(tokens)
     directory.mkdir(parents=True)
     seal(directory, tokens.identity, {}, {"components": {"zh": {}, "ja": {}}}, Tally(), {})
