@@ -12,6 +12,7 @@ from pipelines.engine.store import Artifact, shard_name
 from pipelines.past.history import History, Past
 from pipelines.stages.shard import HELD_OUT, TRAIN, Mask
 
+Sizes = npt.NDArray[np.int64] | None  # UTF-8 bytes of each document, where they were measured
 OCTAVES = 32
 STEPS = 8  # bins an octave: quantiles to within 9 %
 
@@ -58,30 +59,41 @@ class Reached:
 
 @dataclass(slots=True)
 class Census:
-    """`reached` by stage and language, `lengths` of kept training documents by language, edits by (stage, reason)."""
+    """`reached` by stage and language, `lengths` of kept training documents by language, edits by (stage, reason).
+
+    `sources`: documents extracted, in training and held out, by source.
+    """
 
     reached: dict[str, dict[str, Reached]] = field(default_factory=dict)
+    sources: dict[str, dict[str, Reached]] = field(default_factory=dict)
     lengths: dict[str, Lengths] = field(default_factory=dict)
     edits: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)  # changes, documents
 
-    def count(self, stage: str, mask: Mask, language: npt.NDArray[Any], sizes: npt.NDArray[np.int64] | None) -> None:
+    def count(self, stage: str, mask: Mask, language: npt.NDArray[Any], sizes: Sizes) -> None:
         """Count the documents of a shard that leave a stage."""
-        row = self.reached.setdefault(stage, {})
-        for name in sorted(set(language[mask].tolist())):
-            chosen = mask & (language == name)
-            entry = row.setdefault(name, Reached())
-            entry.documents += int(chosen.sum())
-            entry.bytes += 0 if sizes is None else int(sizes[chosen].sum())
+        _count(self.reached.setdefault(stage, {}), mask, language, sizes)
+
+    def count_sources(self, fate: str, mask: Mask, source: npt.NDArray[Any], sizes: Sizes) -> None:
+        """Count the documents of a shard that share a fate, by their source."""
+        _count(self.sources.setdefault(fate, {}), mask, source, sizes)
+
+
+def _count(row: dict[str, Reached], mask: Mask, names: npt.NDArray[Any], sizes: Sizes) -> None:
+    for name in sorted(set(names[mask].tolist())):
+        chosen = mask & (names == name)
+        entry = row.setdefault(name, Reached())
+        entry.documents += int(chosen.sum())
+        entry.bytes += 0 if sizes is None else int(sizes[chosen].sum())
 
 
 def take_census(history: History) -> Census:
-    """Read split, verdicts and the two measures `language` and `length`, a shard at a time.
+    """Read sides, verdicts, sources and the two measures `language` and `length`, a shard at a time.
 
     Raises ReconciliationError when the ledger's rows and the manifests' tallies disagree.
     """
     census, trunk = Census(), history.trunk
-    if trunk.sides is not None and "language" in trunk.measures:
-        for name in history.artifact(trunk.sides).names("sides"):
+    if trunk.editions and "language" in trunk.measures:
+        for name in history.artifact(trunk.editions[-1]).names("documents"):
             _shard(history, census, int(name.rpartition("-")[2]))
         _check(history, census)
     for stage in history.of_kind("edit"):
@@ -91,17 +103,25 @@ def take_census(history: History) -> Census:
 
 def _shard(history: History, census: Census, shard: int) -> None:
     trunk = history.trunk
-    sides = _there(trunk.sides)
-    side = history.artifact(sides).table(shard_name("sides", shard), ["side"])["side"].to_numpy()
+    edition = history.artifact(trunk.editions[-1])
+    source = edition.table(shard_name("documents", shard), ["source"])["source"].to_numpy(zero_copy_only=False)
+    side = np.zeros(len(source), np.uint8)
+    if trunk.sides is not None:
+        side = history.artifact(trunk.sides).table(shard_name("sides", shard), ["side"])["side"].to_numpy()
     language = _column(history, "language", "language", shard)
     sizes = _column(history, "length", "bytes", shard) if "length" in trunk.measures else None
     census.count(trunk.editions[-1].name, np.ones(len(side), bool), language, sizes)
-    census.count("held_out", side == HELD_OUT, language, sizes)
+    if trunk.split is not None:
+        census.count("held_out", side == HELD_OUT, language, sizes)
+        census.count_sources("held_out", side == HELD_OUT, source, sizes)
     kept = side == TRAIN
-    census.count(sides.name, kept, language, sizes)
+    if trunk.sides is not None:
+        census.count(trunk.sides.name, kept, language, sizes)
     for stage in trunk.verdicts:
         kept[history.artifact(stage).table(shard_name("verdicts", shard), ["row"])["row"].to_numpy()] = False
         census.count(stage.name, kept, language, sizes)
+    census.count_sources("extracted", np.ones(len(side), bool), source, sizes)
+    census.count_sources("training", kept, source, sizes)
     if "length" in trunk.measures:
         characters = _column(history, "length", "characters", shard)
         for name in sorted(set(language[kept].tolist())):
@@ -114,15 +134,9 @@ def _column(history: History, measure: str, column: str, shard: int) -> npt.NDAr
     return found
 
 
-def _there(stage: Past | None) -> Past:
-    if stage is None:
-        raise ReconciliationError("a run without a split has no census of its sides: run it further")
-    return stage
-
-
 def _check(history: History, census: Census) -> None:
     trunk = history.trunk
-    for stage in (_there(trunk.sides), *trunk.verdicts):
+    for stage in (*((trunk.sides,) if trunk.sides else ()), *trunk.verdicts):
         counted = sum(entry.documents for entry in census.reached.get(stage.name, {}).values())
         told = history.artifact(stage).tally.kept.documents
         if counted != told:

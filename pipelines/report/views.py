@@ -33,6 +33,7 @@ def view(history: History, summary: Mapping[str, Any]) -> dict[str, Any]:
         **_bits(summary),
         **_training(history, summary),
         **_tongues(history, census, shown),
+        "sources": _sources(history, census),
         "rules": _rules(history),
         "letters": _letters(history),
         "edits": _edits(history, census),
@@ -120,7 +121,7 @@ def _funnel(history: History, summary: Mapping[str, Any], census: Census, shown:
 def _leaving(history: History, census: Census, stage: str) -> Mapping[str, Reached]:
     """Documents by language that leave a stage; tokenizing and earlier editions drop none that the census knows."""
     trunk = history.trunk
-    last = (trunk.split, *trunk.verdicts)[-1]
+    last = (trunk.sides, *trunk.verdicts)[-1]
     if trunk.tokens is not None and last is not None and stage == trunk.tokens.name:
         return census.reached.get(last.name, {})
     if stage in {edition.name for edition in trunk.editions[:-1]}:
@@ -216,11 +217,11 @@ def _training(history: History, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tongues(history: History, census: Census, shown: Sequence[str]) -> dict[str, Any]:
     trunk = history.trunk
-    names = [stage.name for stage in (*trunk.verdicts, trunk.split) if stage is not None]
-    if not census.reached or trunk.split is None:
+    if not census.reached:
         return {"tongues": [], "length_chart": "", "length_languages": []}
-    first, held = census.reached[trunk.editions[-1].name], census.reached["held_out"]
-    last = census.reached[trunk.verdicts[-1].name if trunk.verdicts else names[-1]]
+    first, held = census.reached[trunk.editions[-1].name], census.reached.get("held_out", {})
+    judges = [stage.name for stage in (trunk.editions[-1], trunk.sides, *trunk.verdicts) if stage is not None]
+    last = census.reached[judges[-1]]
     tokens = corpus_tokens(history, trunk.tokens)
     rows = []
     for name in sorted(first, key=lambda name: (-first[name].documents, name))[:12]:
@@ -242,11 +243,26 @@ def _tongues(history: History, census: Census, shown: Sequence[str]) -> dict[str
     return {"tongues": rows, "length_chart": Markup(chart), "length_languages": list(series)}
 
 
+def _sources(history: History, census: Census) -> list[dict[str, Any]]:
+    """A row a source: its licence, and what became of its documents."""
+    extracts = history.of_kind("extract")
+    licences = {stage.what["source"]: stage.what["licence"] for stage in extracts}
+    counts = {fate: census.sources.get(fate, {}) for fate in ("extracted", "training", "held_out")}
+    return [
+        {
+            "source": name,
+            "licence": licence or "not told",
+            "bytes": size(counts["training"][name].bytes) if name in counts["training"] else "",
+            **{fate: reached[name].documents if name in reached else 0 for fate, reached in counts.items()},
+        }
+        for name, licence in sorted(licences.items())
+    ]
+
+
 def _rules(history: History) -> list[dict[str, Any]]:
     """A few documents that each rule drops, language by language."""
-    trunk = history.trunk
     out = []
-    for stage in (*((trunk.split,) if trunk.split else ()), *trunk.verdicts):
+    for stage in history.judges:
         by_rule: dict[str, list[list[Drop]]] = {}
         for (rule, _), drops in choose(history, stage, SAMPLES, "id").items():
             by_rule.setdefault(rule, []).append(drops)

@@ -79,6 +79,8 @@ def test_sources_go_with_their_documents(mixed: tuple[Built, tuple[str, ...]], s
     assert sources["texts"] == 13 and sources["pages"] == 4
     assert {name.partition(".")[0] for name in tokens.figures["components"]} == {"pages", "site", "texts"}
     assert history.artifact(history.stages["pages_extract"]).figures == {"source": "pages", "licence": "MPL-2.0"}
+    page = (small.root / "runs" / "mixed" / "report.html").read_text()
+    assert "<td>pages</td><td>MPL-2.0</td>" in page and "<td>texts</td><td>not told</td>" in page
     # A text that the crawl has too stands on the side of its twin, and of the two one is kept at most.
     twins = ("texts:copy", f"http://help.sample/{list(pairs_of(load(ARCHIVE), 22))[4]}")
     told = [ok("explain", "--doc", key, f"site.store={small.root}", "--run", "mixed").out for key in twins]
@@ -122,3 +124,19 @@ def test_a_damaged_part_is_found_through_the_union(mixed: tuple[Built, tuple[str
     shard.write_bytes(data)
     ended = siku("run", *copy.arguments, "run.until=split", "recipe.split.salt=other", "run.name=damaged")
     assert ended.code == 1 and str(shard.name) in ended.said, ended.said[-2000:]
+
+
+def test_a_corpus_without_a_split_or_training(small: Built) -> None:
+    """The recipe ends with the tokens of whatever no rule dropped; nothing is trained, and the report says so much."""
+    bare = ("~recipe.split", "~recipe.decontaminate", "~recipe.held_out", "recipe.filter.input=measure")
+    bare += ("recipe.tokenizer.input=measure", "recipe.tokens.input=dedupe", "run.name=bare")
+    ended = ok("run", *[each for each in small.arguments if "split" not in each], *bare)
+    history = small.history("bare")
+    assert "train" not in history.stages and history.trunk.split is None and "clean" in ended.reused
+    kept = _tally(history, "dedupe").kept
+    assert _tally(history, "tokens").came == _tally(history, "tokens").kept == kept
+    extracted = _tally(history, "extract").kept.documents
+    gone = sum(sum(c.documents for c in _tally(history, s).dropped.values()) for s in ("filter", "detox", "dedupe"))
+    assert kept.documents + gone == extracted and kept.documents > 0
+    page = (small.root / "runs" / "bare" / "report.html").read_text()
+    assert f'<td>web</td><td>not told</td><td class="n">{extracted}</td><td class="n">{kept.documents}</td>' in page

@@ -300,7 +300,9 @@ def _editions(builder: Builder, home: list[list[Page]]) -> None:
         before, after = (sum(len(t.encode()) for t in ts) for ts in ([p.text for p in home[shard]], texts))
         return Tally(came=count, kept=count, bytes_in=before, bytes_out=after, removed=removed, added=added)
 
-    builder.add("extract", "extract", {"kind": "extract"}, {"source": "source"}, extract)
+    builder.add(
+        "extract", "extract", {"kind": "extract", "source": "web", "licence": ""}, {"source": "source"}, extract
+    )
     builder.add("clean", "edit", {"kind": "edit"}, {"edition": "extract"}, clean)
 
 
