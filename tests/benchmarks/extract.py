@@ -7,35 +7,19 @@ own plain text instead: distinct shingles of 4 words or 5 Chinese characters, pr
 import argparse
 import gzip
 import importlib.util
-import json
-import os
 import re
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 from resiliparse.extract.html2text import extract_plain_text
 
 from corpus.charset import decode
 from corpus.extract import Extract, extract_page
 from corpus.sample.server import load
+from tests.benchmarks.rows import Row, cpu_seconds, peak_mb, show
 
 Tool = Callable[[bytes], str]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One tool on one language: median over repeats; F1 where the truth is known."""
-
-    tool: str
-    stage: str
-    language: str
-    mb_per_cpu_s: float
-    docs_per_cpu_s: float
-    peak_mb: float
-    quality: dict[str, float] | None
 
 
 def siku(page: bytes) -> str:
@@ -97,34 +81,19 @@ def score(texts: list[str], truth: str) -> dict[str, float]:
     return {"precision": round(precision, 3), "recall": round(recall, 3), "f1": round(f1, 3)}
 
 
-def peak_mb(tool: Tool, pages: list[bytes]) -> float:
-    """Resident peak of a child process that runs the tool once."""
-    child = os.fork()
-    if child == 0:
-        for page in pages:
-            tool(page)
-        os._exit(0)
-    _, _, usage = os.wait4(child, 0)
-    return usage.ru_maxrss / 1024
-
-
-def run(language: str, pages: list[bytes], truth: str | None, repeats: int) -> list[Row]:
+def run(language: str, pages: list[bytes], truth: str | None, repeats: int) -> Iterator[Row]:
     """All tools in turn, `repeats` times over."""
+    over = {name: partial(_texts, tool) for name, tool in tools().items()}
     size = sum(map(len, pages)) / 1e6
-    seconds: dict[str, list[float]] = {name: [] for name in tools()}
-    texts: dict[str, list[str]] = {}
-    for _ in range(repeats):
-        for name, tool in tools().items():
-            start = time.process_time()
-            texts[name] = [tool(page) for page in pages]
-            seconds[name].append(time.process_time() - start)
-    rows = []
-    for name, times in seconds.items():
-        spent = median(times)
-        quality = None if truth is None else score(texts[name], truth)
-        speed = (round(size / spent, 2), round(len(pages) / spent, 1))
-        rows.append(Row(name, "extract", language, *speed, round(peak_mb(tools()[name], pages), 1), quality))
-    return rows
+    for name, seconds in cpu_seconds(over, pages, repeats).items():
+        quality = {} if truth is None else score(over[name](pages), truth)
+        peak = round(peak_mb(over[name], pages), 1)
+        rate = round(size / seconds, 2)
+        yield Row(tool=name, stage="extract", language=language, mb_per_cpu_s=rate, peak_mb=peak, **quality)
+
+
+def _texts(tool: Tool, pages: list[bytes]) -> list[str]:
+    return [tool(page) for page in pages]
 
 
 def main() -> None:
@@ -142,12 +111,7 @@ def main() -> None:
         sets = {options.pages.name: [path.read_bytes() for path in sorted(options.pages.glob("*.html"))]}
     for language, pages in sets.items():
         for row in run(language, pages[: options.limit], truth, options.repeats):
-            if options.json:
-                print(json.dumps(asdict(row)))
-                continue
-            quality = "" if row.quality is None else "  ".join(f"{k} {v:.3f}" for k, v in row.quality.items())
-            speed = f"{row.mb_per_cpu_s:8.2f} MB/s{row.docs_per_cpu_s:9.1f} docs/s{row.peak_mb:8.1f} MB peak"
-            print(f"extract  {row.tool:24}{row.language:8}{speed}  {quality}")
+            show(row, as_json=options.json)
 
 
 if __name__ == "__main__":
