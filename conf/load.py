@@ -4,6 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -166,9 +167,15 @@ def load(overrides: Sequence[str], search: Search = PACKAGED) -> Config:
 def validate(container: Mapping[str, Any]) -> Config:
     """The typed configuration. Raises ConfigError naming every wrong field."""
     try:
-        return TypeAdapter(Config).validate_python(dict(container))
+        return _adapter().validate_python(dict(container))
     except ValidationError as error:
         raise ConfigError("\n".join(_explained(item, container) for item in error.errors())) from None
+
+
+@cache
+def _adapter() -> TypeAdapter[Config]:
+    """Built once: this is where plug-ins are loaded. Raises PluginError."""
+    return TypeAdapter(Config)
 
 
 def _explained(item: Mapping[str, Any], container: Mapping[str, Any]) -> str:
@@ -179,6 +186,10 @@ def _explained(item: Mapping[str, Any], container: Mapping[str, Any]) -> str:
         return f"{path}={value!r}: no such field{_nearest(path)}"
     if item["type"].startswith("missing"):
         return f"{path}: missing; set it with {path}=<value>"
+    if item["type"] == "union_tag_invalid":
+        context = item["ctx"]
+        tag, known = context["discriminator"].strip("'"), context["expected_tags"].replace("'", "")
+        return f"{path}.{tag}={context['tag']!r}: none of {known}; if a plug-in brings it, install that"
     told = item["msg"].removeprefix("Value error, ")
     return f"{path}={value!r}: {told[0].lower()}{told[1:]}"
 

@@ -5,40 +5,15 @@ from typing import Annotated
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from corpus.crawling.source import CrawlSource
-from corpus.sources.html import HtmlSource
-from corpus.sources.jsonl import JsonlSource
-from corpus.sources.warc import WarcSource
+from corpus.plugins import Family
+from corpus.sources.source import SOURCES, Source
+from pipelines.graph.kinds import GROUP, Spec
+from pipelines.graph.recipe import PACKAGED
 from pipelines.graph.where import Cluster, Run, Site
-from pipelines.stages.decontaminate import DecontaminateStage
-from pipelines.stages.dedupe import DedupeStage
-from pipelines.stages.edit import EditStage
-from pipelines.stages.extract import ExtractStage
-from pipelines.stages.filter import FilterStage
-from pipelines.stages.measure import MeasureStage
-from pipelines.stages.split import SplitStage
-from pipelines.stages.tokenize import TokenizeStage
-from pipelines.stages.tokenizer import TokenizerStage
-from pipelines.stages.union import UnionStage
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
 
-AnyStage = Annotated[
-    CrawlSource
-    | HtmlSource
-    | WarcSource
-    | JsonlSource
-    | ExtractStage
-    | EditStage
-    | MeasureStage
-    | UnionStage
-    | SplitStage
-    | FilterStage
-    | DedupeStage
-    | DecontaminateStage
-    | TokenizerStage
-    | TokenizeStage,
-    Field(discriminator="kind"),
-]
+PARTS = Family("kind", (*SOURCES, *(kind.spec for kind in PACKAGED)), {"siku.sources": Source, GROUP: Spec})
+AnyStage = Annotated[Source | Spec, PARTS]
 
 WHAT = frozenset({"recipe", "model", "train", "precision", "mixture", "evaluation"})
 WHERE = frozenset({"layout", "site", "cluster", "run"})

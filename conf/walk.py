@@ -7,10 +7,12 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from corpus.plugins import family_of
+
 
 def fields(kind: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401
     """Dotted names of a configuration dataclass's fields; mapping members show as `<name>`."""
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         name = f"{prefix}{field.name}"
         yield name
@@ -20,6 +22,11 @@ def fields(kind: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401
 def _inner(hint: Any, name: str) -> Iterator[str]:  # noqa: ANN401
     if dataclasses.is_dataclass(hint):
         yield from fields(hint, f"{name}.")
+        return
+    if typing.get_origin(hint) is typing.Annotated:
+        family = family_of(hint)
+        for member in family.members.values() if family else typing.get_args(hint)[:1]:
+            yield from _inner(member, name)
         return
     arguments = typing.get_args(hint)
     mapping = typing.get_origin(hint) in (dict, Mapping)
@@ -32,6 +39,10 @@ def discriminators(hint: Any) -> Iterator[str]:  # noqa: ANN401
     for item in getattr(hint, "__metadata__", ()):
         if isinstance(item, FieldInfo) and isinstance(item.discriminator, str):
             yield item.discriminator
+    if (family := family_of(hint)) is not None:
+        yield family.tag
+        for member in family.members.values():
+            yield from discriminators(member)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         for inner in typing.get_type_hints(hint, include_extras=True).values():
             yield from discriminators(inner)

@@ -26,7 +26,8 @@ def configuration(cls: type[T]) -> type[T]:
         frozen=True,
         kw_only=True,
         slots=True,
-        config=ConfigDict(extra="forbid", allow_inf_nan=False),
+        # Deferred to the first use, for the unions within are known only once plug-ins are loaded.
+        config=ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True),
     )
     return cast(Callable[[type[T]], type[T]], make)(cls)
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field
-
+from corpus.edit import Edit
 from corpus.normalize import Normalize
 from corpus.pii import Mask
+from corpus.plugins import Family
 
-AnyEdit = Annotated[Normalize | Mask, Field(discriminator="edit")]
+AnyEdit = Annotated[Edit, Family("edit", (Normalize, Mask), {"siku.edits": Edit})]

@@ -1,6 +1,6 @@
 """What is measured of a document: named columns, aligned row for row with the edition measured."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -11,7 +11,7 @@ class Measure(Protocol):
     Its columns are stored under its own digest, so a new threshold measures nothing again.
     """
 
-    version: int
+    version: ClassVar[int]
 
     @property
     def schema(self) -> pa.Schema:

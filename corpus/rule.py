@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,12 @@ class Judgement:
 class Rule(Protocol):
     """A frozen configuration dataclass with a `rule:` discriminator; its key in the mapping is the reason slug."""
 
-    version: int
-    order: int
+    version: ClassVar[int]
+
+    @property
+    def order(self) -> int:
+        """Place among the rules: the first to fail names the reason."""
+        ...
 
     def reads(self) -> tuple[str, ...]:
         """The columns it needs, as `measure.column`."""

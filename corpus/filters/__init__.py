@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field
-
 from corpus.filters.language import LanguageRule
 from corpus.filters.range import RangeRule
+from corpus.plugins import Family
+from corpus.rule import Rule
 
-AnyRule = Annotated[LanguageRule | RangeRule, Field(discriminator="rule")]
+AnyRule = Annotated[Rule, Family("rule", (LanguageRule, RangeRule), {"siku.rules": Rule})]
 
 __all__ = ["AnyRule", "LanguageRule", "RangeRule"]

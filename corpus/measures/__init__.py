@@ -5,8 +5,7 @@ A share whose whole is empty (of the words of a document without words) is NaN, 
 
 from typing import Annotated
 
-from pydantic import Field
-
+from corpus.measure import Measure
 from corpus.measures.exact import Exact
 from corpus.measures.language import Language
 from corpus.measures.length import Length
@@ -14,9 +13,9 @@ from corpus.measures.quality import Quality
 from corpus.measures.repetition import Repetition
 from corpus.measures.signature import Signature
 from corpus.measures.toxicity import Toxicity
+from corpus.plugins import Family
 
-AnyMeasure = Annotated[
-    Exact | Language | Length | Quality | Repetition | Signature | Toxicity, Field(discriminator="measure")
-]
+PACKAGED = (Exact, Language, Length, Quality, Repetition, Signature, Toxicity)
+AnyMeasure = Annotated[Measure, Family("measure", PACKAGED, {"siku.measures": Measure})]
 
 __all__ = ["AnyMeasure", "Exact", "Language", "Length", "Quality", "Repetition", "Signature", "Toxicity"]

@@ -26,28 +26,26 @@ class HtmlSource:
     language: Annotated[str | None, Doc("language the publisher declares for all of it")] = None
     max_bytes: Annotated[int, Field(ge=1), Doc("larger files are dropped as too_large")] = 64 << 20
 
+    def items(self) -> list[Item]:
+        """Groups of files, by relative name."""
+        root = self.path.resolve()
+        return group_files(root, files_below(root, SUFFIXES))
 
-def html_items(source: HtmlSource) -> list[Item]:
-    """Groups of files, by relative name."""
-    root = source.path.resolve()
-    return group_files(root, files_below(root, SUFFIXES))
-
-
-def read_html(source: HtmlSource, item: Item) -> Iterator[Capture]:
-    """One capture a file; a file that cannot be read is a capture with reason `unreadable`."""
-    for path in files_below(item.path, SUFFIXES)[item.start : item.stop]:
-        name = relative_name(path, item.path)
-        url: str | None = None
-        record: str | None = name
-        if source.base_url is not None:
-            url, record = urljoin(source.base_url.rstrip("/") + "/", quote(name)), None
-        if path.stat().st_size > source.max_bytes:
-            yield Capture(url, record, error="too_large", detail=f"over {source.max_bytes} bytes")
-            continue
-        try:
-            payload = path.read_bytes()
-        except OSError as error:
-            yield Capture(url, record, error="unreadable", detail=str(error.strerror))
-            continue
-        kind = "application/xhtml+xml" if path.suffix.lower() == ".xhtml" else "text/html"
-        yield Capture(url, record, payload, kind, declared_language=source.language)
+    def read(self, item: Item) -> Iterator[Capture]:
+        """One capture a file; a file that cannot be read is a capture with reason `unreadable`."""
+        for path in files_below(item.path, SUFFIXES)[item.start : item.stop]:
+            name = relative_name(path, item.path)
+            url: str | None = None
+            record: str | None = name
+            if self.base_url is not None:
+                url, record = urljoin(self.base_url.rstrip("/") + "/", quote(name)), None
+            if path.stat().st_size > self.max_bytes:
+                yield Capture(url, record, error="too_large", detail=f"over {self.max_bytes} bytes")
+                continue
+            try:
+                payload = path.read_bytes()
+            except OSError as error:
+                yield Capture(url, record, error="unreadable", detail=str(error.strerror))
+                continue
+            kind = "application/xhtml+xml" if path.suffix.lower() == ".xhtml" else "text/html"
+            yield Capture(url, record, payload, kind, declared_language=self.language)

@@ -32,18 +32,35 @@ class JsonlSource:
     language_field: Annotated[str, Doc("field that holds the declared language")] = "language"
     max_bytes: Annotated[int, Field(ge=1), Doc("longer lines are dropped as too_large")] = 64 << 20
 
+    def items(self) -> list[Item]:
+        """Byte ranges of 32 MiB of each file; a compressed file is one item."""
+        root = self.path.resolve()
+        items: list[Item] = []
+        for path in files_below(root, SUFFIXES):
+            name, size = relative_name(path, root), path.stat().st_size
+            step = size if path.suffix in (".gz", ".zst") else RANGE
+            for start in range(0, size, step) if size else ():
+                stop = min(start + step, size)
+                items.append(Item(f"{name}@{start}-{stop}", path, start, stop, stop - start))
+        return items
 
-def jsonl_items(source: JsonlSource) -> list[Item]:
-    """Byte ranges of 32 MiB of each file; a compressed file is one item."""
-    root = source.path.resolve()
-    items: list[Item] = []
-    for path in files_below(root, SUFFIXES):
-        name, size = relative_name(path, root), path.stat().st_size
-        step = size if path.suffix in (".gz", ".zst") else RANGE
-        for start in range(0, size, step) if size else ():
-            stop = min(start + step, size)
-            items.append(Item(f"{name}@{start}-{stop}", path, start, stop, stop - start))
-    return items
+    def read(self, item: Item) -> Iterator[Capture]:
+        """One capture a line that is not blank; a compressed file that ends early ends in `truncated_record`."""
+        root = self.path.resolve()
+        name = relative_name(item.path, root)
+        offset = item.start
+        try:
+            with _open(item.path) as file:
+                for offset, line in _lines(file, item, self.max_bytes):
+                    record = f"{name}@{offset}"
+                    if line is None:
+                        yield Capture(record=record, error="too_large", detail=f"a line over {self.max_bytes} bytes")
+                    elif line.strip():
+                        yield _capture(self, record, line)
+        except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
+            if item.path.suffix not in (".gz", ".zst"):
+                raise
+            yield Capture(record=f"{name}@after-{offset}", error="truncated_record", detail=f"{error}"[:300])
 
 
 def _open(path: Path) -> BinaryIO:
@@ -124,22 +141,3 @@ def _capture(source: JsonlSource, record: str, line: bytes) -> Capture:
 def _encodable(value: str | None) -> str | None:
     """The value with half surrogates escaped, which JSON can write and UTF-8 cannot."""
     return None if value is None else value.encode("utf-8", "backslashreplace").decode()
-
-
-def read_jsonl(source: JsonlSource, item: Item) -> Iterator[Capture]:
-    """One capture a line that is not blank; a compressed file that ends early ends in `truncated_record`."""
-    root = source.path.resolve()
-    name = relative_name(item.path, root)
-    offset = item.start
-    try:
-        with _open(item.path) as file:
-            for offset, line in _lines(file, item, source.max_bytes):
-                record = f"{name}@{offset}"
-                if line is None:
-                    yield Capture(record=record, error="too_large", detail=f"a line over {source.max_bytes} bytes")
-                elif line.strip():
-                    yield _capture(source, record, line)
-    except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
-        if item.path.suffix not in (".gz", ".zst"):
-            raise
-        yield Capture(record=f"{name}@after-{offset}", error="truncated_record", detail=f"{error}"[:300])

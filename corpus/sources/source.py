@@ -2,45 +2,50 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Protocol
 
-from pydantic import Field
-
+from corpus.configuration import FileRef
 from corpus.crawling.source import CrawlSource
 from corpus.sources.capture import Capture, Item, SourceError
-from corpus.sources.html import HtmlSource, html_items, read_html
-from corpus.sources.jsonl import JsonlSource, jsonl_items, read_jsonl
+from corpus.sources.html import HtmlSource
+from corpus.sources.jsonl import JsonlSource
 from corpus.sources.warc import WarcSource, read_warcs, warc_items
 
-Source = Annotated[CrawlSource | HtmlSource | WarcSource | JsonlSource, Field(discriminator="kind")]
+SOURCES = (CrawlSource, HtmlSource, WarcSource, JsonlSource)
 
 
-def items(source: CrawlSource | HtmlSource | WarcSource | JsonlSource, snapshot: Path | None = None) -> list[Item]:
-    """Independent pieces of work, in one order on every machine; their names hold no path of it.
+class Source(Protocol):
+    """Files to read: a frozen configuration dataclass with a `kind:` discriminator. A crawl is none until it is done.
 
-    A crawl is read from its `snapshot`, a folder of WARCs. Raises SourceError for a source that is empty.
+    Identity hashes the content of what `path` names: nothing else may decide what is read.
     """
-    match source:
-        case HtmlSource():
-            return html_items(source)
-        case WarcSource():
-            return warc_items(source.path.resolve())
-        case JsonlSource():
-            return jsonl_items(source)
-        case CrawlSource():
-            if snapshot is None:
-                raise SourceError("a crawl is read from its snapshot: crawl first, then name the snapshot's folder")
-            return warc_items(snapshot)
+
+    @property
+    def path(self) -> FileRef:
+        """Folder, or one file."""
+        ...
+
+    def items(self) -> list[Item]:
+        """Independent pieces of work, in one order on every machine; their names hold no path of it.
+
+        Raises SourceError for a source that is empty.
+        """
+        ...
+
+    def read(self, item: Item) -> Iterator[Capture]:
+        """Captures of an item, in file order; broken records come as captures with a reason."""
+        ...
 
 
-def read(source: CrawlSource | HtmlSource | WarcSource | JsonlSource, item: Item) -> Iterator[Capture]:
-    """Captures of an item, in file order; broken records come as captures with a reason."""
-    match source:
-        case HtmlSource():
-            return read_html(source, item)
-        case WarcSource():
-            return read_warcs(item, source.max_bytes)
-        case JsonlSource():
-            return read_jsonl(source, item)
-        case CrawlSource():
-            return read_warcs(item, source.max_decoded_bytes)
+def items(source: CrawlSource | Source, snapshot: Path | None = None) -> list[Item]:
+    """Pieces of a source; those of a crawl are read from its `snapshot`, a folder of WARCs. Raises SourceError."""
+    if not isinstance(source, CrawlSource):
+        return source.items()
+    if snapshot is None:
+        raise SourceError("a crawl is read from its snapshot: crawl first, then name the snapshot's folder")
+    return warc_items(snapshot)
+
+
+def read(source: CrawlSource | Source, item: Item) -> Iterator[Capture]:
+    """Captures of an item of a source."""
+    return read_warcs(item, source.max_decoded_bytes) if isinstance(source, CrawlSource) else source.read(item)

@@ -25,6 +25,14 @@ class WarcSource:
     path: Annotated[FileRef, Doc("folder, or one file")]
     max_bytes: Annotated[int, Field(ge=1), Doc("larger records are dropped as too_large")] = 64 << 20
 
+    def items(self) -> list[Item]:
+        """Groups of files, by relative name."""
+        return warc_items(self.path.resolve())
+
+    def read(self, item: Item) -> Iterator[Capture]:
+        """Captures of the item's files; broken records come with a reason."""
+        return read_warcs(item, self.max_bytes)
+
 
 def warc_items(root: Path) -> list[Item]:
     """Groups of WARC files, by relative name."""

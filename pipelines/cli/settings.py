@@ -12,6 +12,7 @@ from typing import Any, Literal, Union
 from pydantic.fields import FieldInfo
 
 from corpus.configuration import Doc
+from corpus.plugins import family_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ def _bare(hint: Any) -> Any:  # noqa: ANN401
 
 def members(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401
     """The dataclasses a type may be, through unions and annotations."""
+    if (family := family_of(hint)) is not None:
+        return tuple(family.members.values())
     hint = _bare(hint)
     if typing.get_origin(hint) in (Union, types.UnionType):
         return tuple(member for argument in typing.get_args(hint) for member in members(argument))

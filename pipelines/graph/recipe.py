@@ -1,13 +1,19 @@
 """One configuration becomes the graph of stages. Each stage sees, through its input, what came before it."""
 
+import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, ClassVar
 
 from corpus.measures import Signature
-from pipelines.engine.identity import FileHash, canonical_json
+from corpus.plugins import plugins
+from pipelines.engine.identity import FileHash, StageName, canonical_json
 from pipelines.engine.stage import Program, Stage
+from pipelines.graph.kinds import GROUP, StageKind, plugin_kind
+from pipelines.stages import decontaminate, dedupe, edit, extract, measure, split, tokenize, tokenizer, union
+from pipelines.stages import filter as filters
 from pipelines.stages.decontaminate import DecontaminateStage
 from pipelines.stages.dedupe import DedupeStage
 from pipelines.stages.edit import EditStage
@@ -21,19 +27,9 @@ from pipelines.stages.train import EvaluateWhat, TrainWhat, UntrainedWhat
 from pipelines.stages.union import JoinedWhat, UnionStage
 from pretrain.config import Evaluation
 
-StageSpec = (
-    EditStage
-    | MeasureStage
-    | UnionStage
-    | SplitStage
-    | FilterStage
-    | DedupeStage
-    | DecontaminateStage
-    | TokenizerStage
-    | TokenizeStage
-)
-
-MODULES = {
+# No recipe names these. By path: the crawler is not needed to plan.
+OTHERS = {
+    "crawl": ("pipelines.stages.crawl", "PROGRAM"),
     "train": ("pipelines.stages.train", "TRAIN"),
     "evaluate": ("pipelines.stages.train", "EVALUATE"),
     "joined": ("pipelines.stages.union", "JOINED"),
@@ -46,7 +42,9 @@ class RecipeError(ValueError):
 
 def program(kind: str) -> Program:
     """How a kind of stage is made."""
-    module, name = MODULES.get(kind, (f"pipelines.stages.{kind}", "PROGRAM"))
+    if kind not in OTHERS:
+        return kinds()[kind].program
+    module, name = OTHERS[kind]
     found: Program = getattr(importlib.import_module(module), name)
     return found
 
@@ -98,24 +96,12 @@ class Graph:
 
 
 class Builder:
-    """Builds the corpus part of a graph from a recipe."""
+    """Builds the corpus part of a graph from a recipe; `seen`, `measured` and `stage` are what a stage's kind uses."""
 
     def __init__(self, recipe: Mapping[str, Any], file_hash: FileHash, sources: Mapping[str, Stage]) -> None:
         self._recipe, self._file_hash, self._sources = recipe, file_hash, sources
         self.graph = Graph()
         self._names: dict[str, str] = {}  # extract stages by the source that their documents carry
-        self._builders: dict[type, Callable[[str, Any], View]] = {
-            ExtractStage: self._extract,
-            EditStage: self._edit,
-            MeasureStage: self._measure,
-            UnionStage: self._union,
-            SplitStage: self._split,
-            FilterStage: self._filter,
-            DedupeStage: self._dedupe,
-            DecontaminateStage: self._decontaminate,
-            TokenizerStage: self._tokenizer,
-            TokenizeStage: self._tokenize,
-        }
 
     def build(self) -> Graph:
         """Every stage of the recipe, inputs first. Raises RecipeError."""
@@ -138,21 +124,23 @@ class Builder:
                     f"recipe.{below[-1]}.input={name!r}: the recipe has no such stage; it has {sorted(self._recipe)}"
                 )
             spec = self._recipe[name]
-            build = self._builders.get(type(spec))
-            if build is None:  # a source
+            kind = kinds().get(spec.kind)
+            if kind is None:  # a source
                 self.graph.views[name] = View(source=self.graph.add(self._sources[name]))
             else:
                 for before in inputs_of(spec):
                     self._view(before, (*below, name))
-                self.graph.views[name] = build(name, spec)
+                self.graph.views[name] = kind.build(self, name, spec)
         return self.graph.views[name]
 
-    def _stage(self, name: str, kind: str, what: object, inputs: Mapping[str, Stage], *more: str) -> Stage:
+    def stage(self, name: str, kind: str, what: object, inputs: Mapping[str, Stage], *more: str) -> Stage:
+        """Add a stage that is `what`; `more` libraries decide its output, beside those of its program."""
         made = program(kind)
         libraries = tuple(sorted({*made.libraries, *more}))
         return self.graph.add(Stage(name, kind, made.version, what, dict(inputs), libraries, self._file_hash))
 
-    def _measured(self, name: str, view: View, wanted: list[str]) -> dict[str, Stage]:
+    def measured(self, name: str, view: View, wanted: Iterable[str]) -> dict[str, Stage]:
+        """Measures of the view's edition as inputs by role. Raises RecipeError."""
         missing = [measure for measure in wanted if measure not in view.measures]
         if missing:
             raise RecipeError(
@@ -161,7 +149,8 @@ class Builder:
             )
         return {f"measure.{measure}": view.measures[measure] for measure in wanted}
 
-    def _needs(self, name: str, spec: "StageSpec", *, split: bool) -> View:
+    def seen(self, name: str, spec: Any, *, split: bool) -> View:  # noqa: ANN401
+        """What a stage sees through its first input: an edition, and a split if it needs one. Raises RecipeError."""
         before = inputs_of(spec)[0]
         view = self.graph.views[before]
         if view.edition is None:
@@ -181,19 +170,19 @@ class Builder:
                 "documents without a URL are known by it, so give each extract stage its own"
             )
         self._names[spec.source] = name
-        return View(edition=self._stage(name, "extract", spec, {"source": source}, *spec.libraries()))
+        return View(edition=self.stage(name, "extract", spec, {"source": source}, *spec.libraries()))
 
     def _union(self, name: str, spec: UnionStage) -> View:
         views = {part: self._union_part(name, part, before) for part, before in sorted(spec.parts.items())}
         inputs = {f"part.{part}.{role}": stage for part, view in views.items() for role, stage in view.roles().items()}
-        edition = self._stage(name, "union", spec, inputs)
+        edition = self.stage(name, "union", spec, inputs)
         shared = set.intersection(*(set(view.measures) for view in views.values())) if views else set()
         measures = {}
-        for measure in sorted(shared):
-            parts = {f"part.{part}.measure": view.measures[measure] for part, view in views.items()}
+        for key in sorted(shared):
+            parts = {f"part.{part}.measure": view.measures[key] for part, view in views.items()}
             if len({_measure_of(stage) for stage in parts.values()}) == 1:  # others cannot be one measure of the union
                 what = JoinedWhat(getattr(next(iter(parts.values())).what, "measure"))  # noqa: B009
-                measures[measure] = self._stage(f"{name}.{measure}", "joined", what, {"edition": edition, **parts})
+                measures[key] = self.stage(f"{name}.{key}", "joined", what, {"edition": edition, **parts})
         return View(edition=edition, measures=measures, union=edition)
 
     def _union_part(self, name: str, part: str, before: str) -> View:
@@ -210,56 +199,58 @@ class Builder:
         return view
 
     def _edit(self, name: str, spec: EditStage) -> View:
-        view = self._needs(name, spec, split=False)
+        view = self.seen(name, spec, split=False)
         # Rows stay where they are, so sides and verdicts still fit; measures are of the text and do not.
-        return replace(view, edition=self._stage(name, "edit", spec, {"edition": _there(view.edition)}), measures={})
+        libraries = {name for one in spec.edits.values() for name in getattr(one, "libraries", ())}
+        edition = self.stage(name, "edit", spec, {"edition": _there(view.edition)}, *libraries)
+        return replace(view, edition=edition, measures={})
 
     def _measure(self, name: str, spec: MeasureStage) -> View:
-        view = self._needs(name, spec, split=False)
+        view = self.seen(name, spec, split=False)
         made = dict(view.measures)
-        for key, measure in sorted(spec.measures.items()):
-            libraries = getattr(measure, "libraries", ())
-            one = OneMeasure(measure=measure)
-            made[key] = self._stage(f"{name}.{key}", "measure", one, {"edition": _there(view.edition)}, *libraries)
+        for key, each in sorted(spec.measures.items()):
+            libraries = getattr(each, "libraries", ())
+            one = OneMeasure(measure=each)
+            made[key] = self.stage(f"{name}.{key}", "measure", one, {"edition": _there(view.edition)}, *libraries)
         return replace(view, measures=made)
 
     def _split(self, name: str, spec: SplitStage) -> View:
-        view = self._needs(name, spec, split=False)
+        view = self.seen(name, spec, split=False)
         if view.split:
             raise RecipeError(f"recipe.{name} splits what recipe.{view.split.name} has split: a recipe has one split")
         wanted = sorted({spec.signature, spec.exact, *reads(spec.rules)})
-        inputs = {**view.roles(), **self._measured(name, view, wanted)}
+        inputs = {**view.roles(), **self.measured(name, view, wanted)}
         _check_bands(name, spec, view)
-        return replace(view, split=self._stage(name, "split", spec, inputs), verdicts=())
+        return replace(view, split=self.stage(name, "split", spec, inputs), verdicts=())
 
     def _filter(self, name: str, spec: FilterStage) -> View:
-        view = self._needs(name, spec, split=False)
-        inputs = {**view.roles(), **self._measured(name, view, reads(spec.rules))}
-        return replace(view, verdicts=(*view.verdicts, self._stage(name, "filter", spec, inputs)))
+        view = self.seen(name, spec, split=False)
+        inputs = {**view.roles(), **self.measured(name, view, reads(spec.rules))}
+        return replace(view, verdicts=(*view.verdicts, self.stage(name, "filter", spec, inputs)))
 
     def _dedupe(self, name: str, spec: DedupeStage) -> View:
-        view = self._needs(name, spec, split=False)
-        inputs = {**view.roles(), **self._measured(name, view, [spec.signature])}
+        view = self.seen(name, spec, split=False)
+        inputs = {**view.roles(), **self.measured(name, view, [spec.signature])}
         _check_bands(name, spec, view)
-        return replace(view, verdicts=(*view.verdicts, self._stage(name, "dedupe", spec, inputs)))
+        return replace(view, verdicts=(*view.verdicts, self.stage(name, "dedupe", spec, inputs)))
 
     def _decontaminate(self, name: str, spec: DecontaminateStage) -> View:
-        view = self._needs(name, spec, split=True)
-        return replace(view, verdicts=(*view.verdicts, self._stage(name, "decontaminate", spec, view.roles())))
+        view = self.seen(name, spec, split=True)
+        return replace(view, verdicts=(*view.verdicts, self.stage(name, "decontaminate", spec, view.roles())))
 
     def _tokenizer(self, name: str, spec: TokenizerStage) -> View:
-        view = self._needs(name, spec, split=False)
-        inputs = {**view.roles(), **self._measured(name, view, ["language"] if spec.languages else [])}
-        return replace(view, tokenizer=self._stage(name, "tokenizer", spec, inputs))
+        view = self.seen(name, spec, split=False)
+        inputs = {**view.roles(), **self.measured(name, view, ["language"] if spec.languages else [])}
+        return replace(view, tokenizer=self.stage(name, "tokenizer", spec, inputs))
 
     def _tokenize(self, name: str, spec: TokenizeStage) -> View:
-        view = self._needs(name, spec, split=spec.side == "held_out")
+        view = self.seen(name, spec, split=spec.side == "held_out")
         tokenizer = self.graph.views[spec.tokenizer].tokenizer
         if tokenizer is None:
             raise RecipeError(f"recipe.{name}.tokenizer={spec.tokenizer!r} is no tokenizer stage")
         wanted = [] if spec.components == "source" else ["language"]
-        inputs = {**view.roles(), **self._measured(name, view, wanted), "tokenizer": tokenizer}
-        self._stage(name, "tokenize", spec, inputs)
+        inputs = {**view.roles(), **self.measured(name, view, wanted), "tokenizer": tokenizer}
+        self.stage(name, "tokenize", spec, inputs)
         return view
 
 
@@ -296,11 +287,37 @@ def _tokens(graph: Graph, side: str) -> Stage | None:
     return stages[0] if stages else None
 
 
-def inputs_of(spec: Any) -> list[str]:  # noqa: ANN401
+PACKAGED = (
+    StageKind(ExtractStage, extract.PROGRAM, Builder._extract),
+    StageKind(EditStage, edit.PROGRAM, Builder._edit),
+    StageKind(MeasureStage, measure.PROGRAM, Builder._measure),
+    StageKind(UnionStage, union.PROGRAM, Builder._union),
+    StageKind(SplitStage, split.PROGRAM, Builder._split),
+    StageKind(FilterStage, filters.PROGRAM, Builder._filter),
+    StageKind(DedupeStage, dedupe.PROGRAM, Builder._dedupe),
+    StageKind(DecontaminateStage, decontaminate.PROGRAM, Builder._decontaminate),
+    StageKind(TokenizerStage, tokenizer.PROGRAM, Builder._tokenizer),
+    StageKind(TokenizeStage, tokenize.PROGRAM, Builder._tokenize),
+)
+
+
+@cache
+def kinds() -> Mapping[str, StageKind]:
+    """Every kind of corpus stage, packaged or a plug-in's, by name. Raises PluginError."""
+    every = [*PACKAGED, *(plugin_kind(plugin) for plugin in plugins(GROUP))]
+    return {kind.program.kind: kind for kind in every}
+
+
+def inputs_of(spec: Any) -> list[StageName]:  # noqa: ANN401
     """Names of the stages that a stage of a recipe reads, in the order of its fields; none for a source."""
-    if isinstance(spec, UnionStage):
-        return list(spec.parts.values())
-    return [name for field in ("input", "tokenizer") if (name := getattr(spec, field, None)) is not None]
+    names: list[StageName] = []
+    for each in dataclasses.fields(spec):
+        value = getattr(spec, each.name)
+        several = (
+            value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
+        )
+        names += [name for name in several if isinstance(name, StageName)]
+    return names
 
 
 def _measure_of(stage: Stage) -> str:
@@ -329,7 +346,7 @@ def _there(stage: Stage | None) -> Stage:
 
 def sources_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's sources by name. Raises RecipeError where there is none."""
-    sources = {name: spec for name, spec in recipe.items() if not inputs_of(spec)}
+    sources = {name: spec for name, spec in recipe.items() if spec.kind not in kinds()}
     if not sources:
         raise RecipeError("the recipe has no source: add one, such as recipe.source={kind: html, path: DIR}")
     return sources
