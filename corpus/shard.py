@@ -1,6 +1,6 @@
 """Arrow shards: written in one way only, so that equal rows are equal bytes.
 
-Rows per batch, codec and level are constants of the store's format: the same rows batched otherwise
+Rows and bytes per batch, codec and level are constants of the store's format: the same rows batched otherwise
 are other bytes.
 """
 
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 FORMAT_VERSION = 1
 ROWS_PER_BATCH = 4096
+BYTES_PER_BATCH = 64 << 20  # after the row that reaches it a batch ends too: readers hold a batch at a time
 LEVEL = 3  # zstd
 
 
@@ -62,21 +65,61 @@ def _zeroed(array: pa.Array) -> pa.Array:
     return pa.Array.from_buffers(kind, len(array), [validity, *filled.buffers()[1:]], array.null_count)
 
 
+def row_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """Bytes of each row's values, without offsets and validity; lists of anything but numbers count nothing."""
+    total = np.zeros(batch.num_rows, np.int64)
+    for array in batch.columns:
+        kind = array.type
+        if pa.types.is_list(kind):
+            if pa.types.is_primitive(kind.value_type):
+                lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+                total += lengths.astype(np.int64) * max(kind.value_type.bit_width // 8, 1)
+        elif pa.types.is_primitive(kind) or pa.types.is_fixed_size_binary(kind):
+            total += max(kind.bit_width // 8, 1)
+        elif not pa.types.is_nested(kind):
+            total += pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return total
+
+
+class Cutter:
+    """Cuts a stream of rows into batches that end after `rows` rows or with the row that reaches `bytes`, whichever is
+    first: at the same rows however the stream came in batches."""
+
+    def __init__(self, schema: pa.Schema, rows: int, bytes: int) -> None:  # noqa: A002
+        self._schema, self._most = schema, (rows, bytes)
+        self._pending: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """The batches that end within this one."""
+        ends = np.cumsum(row_bytes(batch))
+        start = 0
+        while start < batch.num_rows:
+            before = int(ends[start - 1]) if start else 0
+            full = int(np.searchsorted(ends, before + self._most[1] - self._bytes)) + 1
+            stop = min(full, start + self._most[0] - self._rows, batch.num_rows)
+            self._pending.append(batch.slice(start, stop - start))
+            self._rows += stop - start
+            self._bytes += int(ends[stop - 1]) - before
+            start = stop
+            if self._rows >= self._most[0] or self._bytes >= self._most[1]:
+                yield from self.flush()
+
+    def flush(self) -> Iterator[pa.RecordBatch]:
+        """What is left, if anything."""
+        if self._rows:
+            yield compact(pa.Table.from_batches(self._pending, self._schema))
+        self._pending, self._rows, self._bytes = [], 0, 0
+
+
 def _rebatched(batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    pending: list[pa.RecordBatch] = []
-    rows = 0
+    cutter = Cutter(schema, ROWS_PER_BATCH, BYTES_PER_BATCH)
     for item in batches:
         for batch in item.to_batches() if isinstance(item, pa.Table) else [item]:
             if batch.schema.names != schema.names:
                 raise ShardError(f"columns {batch.schema.names} written to a shard of {schema.names}")
-            pending.append(batch.cast(schema))
-            rows += batch.num_rows
-        while rows >= ROWS_PER_BATCH:
-            table = pa.Table.from_batches(pending, schema)
-            yield compact(table.slice(0, ROWS_PER_BATCH))
-            pending, rows = table.slice(ROWS_PER_BATCH).to_batches(), rows - ROWS_PER_BATCH
-    if rows:
-        yield compact(pa.Table.from_batches(pending, schema))
+            yield from cutter.add(batch.cast(schema))
+    yield from cutter.flush()
 
 
 def compact(table: pa.Table) -> pa.RecordBatch:
@@ -94,7 +137,8 @@ def compact(table: pa.Table) -> pa.RecordBatch:
 def write_shard(
     path: Path, batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema, *, compressed: bool = True
 ) -> ShardFile:
-    """Stream batches into an Arrow IPC file of 4,096-row batches; the file is synced before it returns.
+    """Stream batches into an Arrow IPC file of 4,096-row batches, fewer rows where they take 64 MiB; the file is synced
+    before it returns.
 
     Text is compressed (zstd); measures and tokens are not, so that they can be memory-mapped.
     """

@@ -1,77 +1,212 @@
-"""The columnar shuffle, in disk mode: bulk rows change places through files, never through Beam.
+"""The columnar shuffle: bulk rows change places through files, never through Beam.
 
-A scatter item writes ONE file: its rows grouped by bucket and sorted, with an offset table. A gather item
-reads one bucket's range of every file and sorts. Sorting by the full key and id hides which worker wrote what.
+A scatter item writes one bucket file a part, its rows sorted; a gather item reads its range of every file and merges.
+Beyond FAN_IN files, or FAN_OUT buckets, there is a level between: a regroup item reads some buckets of about the square
+root of the files and writes them as one file of finer buckets, so that 93,000 files and as many buckets take 57 million
+opens instead of 8.7 billion. Merging is stable and files are taken in the order of their items, so that one level and
+two give the same rows in the same order.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from corpus.shard import ROWS_PER_BATCH, ShardError, compact
 from kernels.buffers import fixed_width
+from pipelines.engine.buckets import Range, read_range, write_buckets
+from pipelines.engine.sort import Sorter, merge
+from pipelines.engine.stage import Context, Item, Job, Phase, Work
 from pipelines.engine.store import Attempt, full_disk_explained
 
-_OFFSETS = b"siku.offsets"
-TARGET = 8 << 20  # bytes a home shard, up to MANY shards
+FAN_IN = 300  # files an item reads, at most
+FAN_OUT = 256  # buckets of a scatter file, at most
+TARGET = 4 << 20  # bytes of text a home shard, up to MANY shards
 MANY = 64
-LARGEST = 512 << 20  # bytes a home shard beyond that: the size an item may have
+LARGEST = 512 << 20  # bytes of text a home shard beyond that: the size an item may have
 
 
-def shard_count(input_bytes: int) -> int:
-    """How many home shards an edition gets: a function of its input alone, never of the workers."""
-    wanted = -(-input_bytes // TARGET)
-    return max(1, wanted if wanted <= MANY else max(MANY, -(-input_bytes // LARGEST)))
+def shard_count(text_bytes: int) -> int:
+    """How many home shards an edition gets: a power of two, by its text alone and never by the workers."""
+    shards = 1
+    while text_bytes > shards * (TARGET if shards < MANY else LARGEST):
+        shards *= 2
+    return shards
 
 
-def bucket_of(ids: pa.FixedSizeBinaryArray, buckets: int) -> npt.NDArray[np.int64]:
-    """Home shard by id: equal ranges of the first 32 bits, so that shards hold ids in order."""
+def power_of_two(least: int) -> int:
+    """The smallest that is `least` or more."""
+    return 1 << max(least - 1, 0).bit_length()
+
+
+def bucket_of(ids: pa.Array, buckets: int) -> npt.NDArray[np.int64]:
+    """Bucket by id: equal ranges of the first 32 bits, so that home shards hold ids in order."""
     head = fixed_width(ids)[:, :4].copy().view(">u4").ravel().astype(np.uint64)
     return ((head * np.uint64(buckets)) >> np.uint64(32)).astype(np.int64)
 
 
-def scatter(
-    attempt: Attempt, name: str, table: pa.Table, bucket: npt.NDArray[np.int64], buckets: int, sort: Sequence[str]
-) -> None:
-    """Write `table` as one file, bucket-contiguous and sorted by `sort` within each bucket."""
-    if len(bucket) and not 0 <= bucket.min() <= bucket.max() < buckets:
-        raise ValueError(f"{name}: rows of buckets {bucket.min()} to {bucket.max()}, but there are {buckets}")
-    keys = [("__bucket", "ascending"), *((column, "ascending") for column in sort)]
-    order = pc.sort_indices(table.append_column("__bucket", pa.array(bucket)), sort_keys=keys)
-    edges = np.searchsorted(np.sort(bucket), np.arange(buckets + 1)).tolist()
-    spans = [range(start, stop, ROWS_PER_BATCH) for start, stop in pairwise(edges)]
-    offsets = np.cumsum([0, *map(len, spans)]).tolist()
-    schema = table.schema.with_metadata({_OFFSETS: json.dumps(offsets).encode()})
-    path = attempt.path(name, ".arrow")
-    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1), use_threads=False)
-    with full_disk_explained(path), path.open("wb") as file, pa.ipc.new_file(file, schema, options=options) as writer:
-        for first, stop in ((first, span.stop) for span in spans for first in span):
-            # Rows are copied a batch at a time: a sorted copy of the whole table would double its memory.
-            rows = order.slice(first, min(ROWS_PER_BATCH, stop - first))
-            writer.write_batch(compact(table.take(rows)).replace_schema_metadata(schema.metadata))
-    attempt.add(name, path, table.num_rows)
+def bucket_of_key(keys: pa.Array, buckets: int) -> npt.NDArray[np.int64]:
+    """Bucket by a 64-bit hash: equal ranges of its first 32 bits."""
+    head: npt.NDArray[np.uint64] = keys.to_numpy() >> np.uint64(32)
+    return ((head * np.uint64(buckets)) >> np.uint64(32)).astype(np.int64)
 
 
-def _range(path: Path, bucket: int) -> Iterator[pa.RecordBatch]:
-    try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        offsets = json.loads(reader.schema.metadata[_OFFSETS])
-        for index in range(offsets[bucket], offsets[bucket + 1]):
-            yield reader.get_batch(index).replace_schema_metadata(None)
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise ShardError(
-            f"scatter file {path} is not readable ({error}): remove its stage's folder and run again"
-        ) from error
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is shuffled: columns, the order rows come out in, and the bucket of each among any number of them, which
+    must not descend in that order. `bucket` is importable."""
+
+    schema: pa.Schema
+    sort: tuple[str, ...]
+    bucket: Callable[[pa.RecordBatch, int], npt.NDArray[np.int64]]
 
 
-def gather(paths: Iterable[Path], bucket: int, schema: pa.Schema, sort: Sequence[str]) -> pa.Table:
-    """One bucket's rows of every file, sorted. Files are opened one after another, so fan-in has no limit."""
-    batches = [batch for path in paths for batch in _range(path, bucket)]
-    table = pa.Table.from_batches(batches, schema)
-    return table.take(pc.sort_indices(table, sort_keys=[(column, "ascending") for column in sort]))
+@dataclass(frozen=True)
+class Shuffle:
+    """Rows of the items of one phase on their way to `buckets` items of another, a power of two, in parts that go
+    together. `width` is how many buckets the scatter files have where their number is decided only after them."""
+
+    phase: str
+    parts: Mapping[str, Rows]
+    width: int | None = None
+
+    @contextmanager
+    def scatter(self, work: Work, attempt: Attempt, buckets: int) -> Iterator[Mapping[str, Sorter]]:
+        """Takes an item's rows of each part, in any order; at its end those of a part become one file."""
+        memory, width = work.context.memory // len(self.parts), self._width(buckets)
+        with ExitStack() as stack:
+            sorters = {
+                part: stack.enter_context(Sorter(rows.schema, rows.sort, memory, work.context.directory))
+                for part, rows in self.parts.items()
+            }
+            yield sorters
+            for part, sorter in sorters.items():
+                whole = _Buckets(width, 0, width)
+                _write(attempt, f"{part}-{work.name}", sorter.sorted(), self.parts[part], whole)
+
+    def _width(self, buckets: int) -> int:
+        if buckets & (buckets - 1):
+            raise ValueError(f"{self.phase}: {buckets} buckets, but their number is a power of two")
+        return self.width or min(buckets, FAN_OUT)
+
+    def regroup(self, job: Job, buckets: int) -> Phase:
+        """The level between: each item reads a group of buckets of a chunk of the files. Without items where one level
+        is enough."""
+        (context,) = job
+        levels, commits, items = self._levels(context, buckets), context.commits(self.phase), []
+        if levels.two:
+            size = sum(entry.bytes for commit in commits.values() for entry in commit.files.values())
+            names = [(group, chunk) for group in range(levels.groups) for chunk in range(levels.chunks)]
+            items = [
+                Item(f"{group:05d}-{chunk:05d}", size // len(names), {"at": (group, chunk), "buckets": buckets})
+                for group, chunk in names
+            ]
+        return Phase(f"{self.phase}-regroup", items, self._regroup, scratch=True)
+
+    def _regroup(self, work: Work, attempt: Attempt) -> None:
+        (group, chunk), buckets, context = work.arguments["at"], work.arguments["buckets"], work.context
+        levels, memory = self._levels(context, buckets), context.memory
+        for part, rows in self.parts.items():
+            found = _files(context, self.phase, part, levels.chunk(chunk))
+            first, stop = levels.of_group(group)
+            ranges = [Range(path, size, levels.width, first, stop) for path, size in found]
+            if ranges:
+                merged = merge((read_range(each, rows.schema) for each in ranges), rows.schema, rows.sort, memory)
+                inner = _Buckets(buckets, group * levels.per, levels.per)
+                _write(attempt, f"{part}-{work.name}", merged, rows, inner)
+
+    def gather(self, work: Work, part: str, bucket: int, buckets: int) -> Iterator[pa.RecordBatch]:
+        """One bucket's rows of a part, in order. Raises ShardError for bytes that are not those written."""
+        context, rows = work.context, self.parts[part]
+        levels = self._levels(context, buckets)
+        if levels.two:
+            group, inner = divmod(bucket, levels.per)
+            found = _files(
+                context, f"{self.phase}-regroup", part, [f"{group:05d}-{c:05d}" for c in range(levels.chunks)]
+            )
+            ranges = [Range(path, size, levels.per, inner, inner + 1) for path, size in found]
+        else:
+            found = _files(context, self.phase, part, levels.items)
+            first, stop = (at * levels.width // buckets for at in (bucket, bucket + 1))
+            ranges = [Range(path, size, levels.width, first, stop) for path, size in found]
+        memory = context.memory // len(self.parts)  # parts are gathered side by side
+        return merge((read_range(each, rows.schema) for each in ranges), rows.schema, rows.sort, memory)
+
+    def _levels(self, context: Context, buckets: int) -> "_Levels":
+        return _Levels(list(context.commits(self.phase)), self._width(buckets), buckets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """How many files are read in how many levels: `items` wrote files of `width` buckets, and `buckets` are wanted."""
+
+    items: Sequence[str]
+    width: int
+    buckets: int
+
+    @property
+    def two(self) -> bool:
+        return len(self.items) > FAN_IN or self.buckets > self.width
+
+    @property
+    def groups(self) -> int:
+        """Groups of buckets: as many as a scatter file can tell apart, or about the square root."""
+        return self.width if self.buckets > self.width else 1 << (self.buckets.bit_length() // 2)
+
+    @property
+    def per(self) -> int:
+        """Buckets of a group."""
+        return self.buckets // self.groups
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of files: the square root of their number, rounded up."""
+        return isqrt(max(len(self.items) - 1, 0)) + 1
+
+    def chunk(self, number: int) -> Sequence[str]:
+        """Items of a chunk; chunks are of neighbours."""
+        edges = [at * len(self.items) // self.chunks for at in (number, number + 1)]
+        return self.items[edges[0] : edges[1]]
+
+    def of_group(self, group: int) -> tuple[int, int]:
+        """Buckets of a scatter file that a group has."""
+        return group * self.width // self.groups, (group + 1) * self.width // self.groups
+
+
+@dataclass(frozen=True, slots=True)
+class _Buckets:
+    """Buckets `first` on, `count` of them, where there are `of` in all: those that a file has."""
+
+    of: int
+    first: int
+    count: int
+
+
+def _files(context: Context, phase: str, part: str, items: Iterable[str]) -> list[tuple[Path, int]]:
+    """Path and bytes of what some items of a phase wrote of a part, in their order."""
+    commits = context.commits(phase)
+    entries = [entry for item in items if (entry := commits[item].files.get(f"{part}-{item}"))]
+    return [(context.directory / entry.file, entry.bytes) for entry in entries]
+
+
+def _write(attempt: Attempt, name: str, batches: Iterable[pa.RecordBatch], rows: Rows, buckets: _Buckets) -> None:
+    """Write sorted rows as one bucket file; nothing where there are none."""
+    batches = iter(batches)
+    head = next(batches, None)
+    if head is None:
+        return
+    path = attempt.path(name, ".rows")
+    with full_disk_explained(path), path.open("wb") as file:
+        written = write_buckets(
+            file,
+            chain([head], batches),
+            rows.schema,
+            lambda batch: rows.bucket(batch, buckets.of) - buckets.first,
+            buckets.count,
+        )
+    attempt.add(name, path, written)

@@ -10,6 +10,8 @@ from corpus.verdict import Count, Tally
 from pipelines.engine.identity import FileHash, Json, digest_of, encode, library_versions
 from pipelines.engine.store import Artifact, Attempt, Commit, Entry
 
+MEMORY = 1 << 30  # bytes, where nobody says
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -106,6 +108,11 @@ class Context:
     def __post_init__(self) -> None:
         if not isinstance(self.inputs, Inputs):
             object.__setattr__(self, "inputs", Inputs(self.inputs))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that an item may hold while it sorts and merges."""
+        return int(self.where.get("memory", MEMORY))
 
     def committed(self, phase: str, item: str) -> bool:
         """Whether an item is done."""

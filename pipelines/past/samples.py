@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.shard import ROWS_PER_BATCH, ShardError
+from corpus.shard import ShardError
 from pipelines.engine.store import Artifact, shard_name
 from pipelines.past.history import History, Past
 
@@ -55,10 +55,13 @@ def _take(path: Path, rows: Sequence[int], columns: Sequence[str]) -> list[dict[
     schema = pa.ipc.open_file(source).schema
     fields = [schema.get_field_index(column) for column in columns]
     reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=fields))
+    lengths = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=[0]))  # of the smallest column
+    ends = np.cumsum([lengths.get_batch(index).num_rows for index in range(lengths.num_record_batches)])
     held: dict[int, pa.RecordBatch] = {}
     out: dict[int, dict[str, Any]] = {}
     for row in sorted(set(rows)):
-        index, inside = divmod(row, ROWS_PER_BATCH)
+        index = int(np.searchsorted(ends, row, "right"))
+        inside = row - int(ends[index - 1] if index else 0)
         if index not in held:
             held = {index: reader.get_batch(index)}
         out[row] = {column: held[index].column(column)[inside].as_py() for column in columns}

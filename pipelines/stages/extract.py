@@ -1,16 +1,18 @@
 """Extract stage: captures become documents, placed by id, so that the order of fetching never shows.
 
-A scatter item reads one piece of the source and writes its documents and dead letters by home shard; a gather
-item merges one home shard and drops the same capture seen twice.
+A scatter item reads one piece of the source and writes its documents and dead letters by id; a gather item merges one
+home shard and drops the same capture seen twice. Home shards are sized by the text there is, whatever its compression.
 """
 
 import hashlib
+from collections.abc import Iterator
 from typing import Annotated, Literal
 from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
@@ -21,18 +23,28 @@ from corpus.sources.source import items as pieces
 from corpus.sources.source import read
 from corpus.verdict import Count, Tally, count_ids
 from pipelines.engine.identity import StageName
-from pipelines.engine.shuffle import bucket_of, gather, scatter, shard_count
+from pipelines.engine.shuffle import FAN_OUT, Rows, Shuffle, bucket_of, shard_count
+from pipelines.engine.sort import Sorter
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
 from pipelines.engine.store import Attempt, shard_name, sum_tallies
 
 _DOCUMENTS = DOCUMENT.append(pa.field("payload_bytes", pa.int64(), nullable=False))
-_SCHEMAS = {"documents": _DOCUMENTS, "dead": DEAD}
-_SORT = {
-    "documents": ("id", "record", "declared_language", "title", "payload_bytes"),
-    "dead": ("id", "reason", "record", "bytes"),
-}
-PAGE = 8 << 10  # bytes reckoned for a capture where its size is not part of the snapshot's identity
-SPILL = 16 << 20  # bytes of text after which a scatter item begins another file; held twice while it is sorted
+_DEAD_ORDER = ("id", "reason", "record", "bytes")
+
+
+def _by_id(batch: pa.RecordBatch, buckets: int) -> npt.NDArray[np.int64]:
+    return bucket_of(batch["id"], buckets)
+
+
+# The number of home shards follows from all text, so it is not known yet when the scatter files are written.
+SHUFFLE = Shuffle(
+    "scatter",
+    {
+        "documents": Rows(_DOCUMENTS, ("id", "record", "declared_language", "title", "payload_bytes"), _by_id),
+        "dead": Rows(DEAD, _DEAD_ORDER, _by_id),
+    },
+    FAN_OUT,
+)
 
 
 @configuration
@@ -61,111 +73,97 @@ def _pieces(context: Context) -> list[Piece]:
 
 
 def scatter_piece(work: Work, attempt: Attempt) -> None:
-    """Extract one piece of the source into files by home shard."""
-    what, shards = work.context.what, work.arguments["shards"]
-    batches: dict[str, list[pa.RecordBatch]] = {"documents": [], "dead": []}
-    runs, held = 0, 0
+    """Extract one piece of the source into files by ranges of ids."""
+    what, size = work.context.what, 0
     captures = read(work.context.where["source"], work.arguments["piece"])
-    for part in extract(captures, what.source, what.extract):
-        size = _DOCUMENTS.field("payload_bytes")
-        batches["documents"].append(part.documents.append_column(size, part.payload_bytes))
-        batches["dead"].append(part.dead)
-        held += part.documents.nbytes
-        if held >= SPILL:
-            _spill(attempt, f"{work.name}-{runs:03d}", batches, shards)
-            runs, held, batches = runs + 1, 0, {"documents": [], "dead": []}
-    _spill(attempt, f"{work.name}-{runs:03d}", batches, shards)
-
-
-def _spill(attempt: Attempt, name: str, batches: dict[str, list[pa.RecordBatch]], shards: int) -> None:
-    for part, schema in _SCHEMAS.items():
-        table = pa.Table.from_batches(batches.pop(part), schema).combine_chunks()  # the batches can go
-        home = bucket_of(table["id"].combine_chunks(), shards)
-        scatter(attempt, f"{part}.{name}", table, home, shards, _SORT[part])
+    with SHUFFLE.scatter(work, attempt, FAN_OUT) as sorters:
+        for part in extract(captures, what.source, what.extract):
+            field = _DOCUMENTS.field("payload_bytes")
+            sorters["documents"].add(part.documents.append_column(field, part.payload_bytes))
+            sorters["dead"].add(part.dead)
+            size += int(byte_sizes(part.documents["text"]).sum())
+    attempt.figure("text_bytes", size)
 
 
 def gather_shard(work: Work, attempt: Attempt) -> None:
-    """Merge one home shard from every scatter file; of one capture seen twice the first is kept."""
-    context, shard = work.context, int(work.name)
-    tables = {}
-    for part, schema in _SCHEMAS.items():
-        paths = [
-            context.directory / entry.file
-            for commit in context.commits("scatter").values()
-            for name, entry in commit.files.items()
-            if name.startswith(f"{part}.")
-        ]
-        tables[part] = gather(paths, shard, schema, _SORT[part])
-    documents, dead = tables["documents"], tables["dead"]
-    first = _first_of_each(documents["id"].combine_chunks())
-    again = documents.filter(pa.array(~first))
-    documents = documents.filter(pa.array(first))
-    dead = _dead(dead, again)
-    attempt.shard(shard_name("documents", shard), [documents.drop_columns(["payload_bytes"])], DOCUMENT)
-    attempt.shard(shard_name("dead", shard), [dead], DEAD)
-    attempt.tally(_tally(documents, dead))
+    """Merge one home shard of every scatter file; of one capture seen twice the first is kept."""
+    shard, shards = int(work.name), work.arguments["shards"]
+    with Sorter(DEAD, _DEAD_ORDER, work.context.memory // 2, work.context.directory) as dead:
+        for batch in SHUFFLE.gather(work, "dead", shard, shards):
+            dead.add(batch)
+
+        def kept() -> Iterator[pa.RecordBatch]:
+            last = b""
+            for batch in SHUFFLE.gather(work, "documents", shard, shards):
+                first = _first_of_each(batch["id"], last)
+                dead.add(_seen_again(batch.filter(pa.array(~first))))
+                documents = batch.filter(pa.array(first))
+                attempt.tally(_kept(documents))
+                last = batch["id"][-1].as_py()
+                yield documents.drop_columns(["payload_bytes"])
+
+        def dropped() -> Iterator[pa.RecordBatch]:
+            for batch in dead.sorted():
+                attempt.tally(_dropped(batch))
+                yield batch
+
+        attempt.shard(shard_name("documents", shard), kept(), DOCUMENT)
+        attempt.shard(shard_name("dead", shard), dropped(), DEAD)
 
 
-def _first_of_each(ids: pa.Array) -> npt.NDArray[np.bool_]:
+def _first_of_each(ids: pa.Array, last: bytes) -> npt.NDArray[np.bool_]:
+    """Which of sorted ids differ from the one before; before the first was `last`."""
     raw = raw_ids(ids)
-    first = np.ones(len(raw), bool)
-    first[1:] = raw[1:] != raw[:-1]
-    return first
+    return np.append(ids[0].as_py() != last, raw[1:] != raw[:-1])
 
 
-def _dead(dead: pa.Table, again: pa.Table) -> pa.Table:
-    """The shard's dead letters, the captures seen again among them."""
-    columns = {name: again[name] for name in ("id", "url", "source", "record")}
-    columns["reason"] = pa.array(["same_capture"] * again.num_rows, pa.string())
-    columns["detail"] = pa.array([""] * again.num_rows, pa.string())
-    columns["bytes"] = again["payload_bytes"]
-    same = pa.table([columns[name] for name in DEAD.names], schema=DEAD)
-    return pa.concat_tables([dead, same]).sort_by([("id", "ascending"), ("reason", "ascending")])
+def _seen_again(documents: pa.RecordBatch) -> pa.RecordBatch:
+    """Dead letters of captures that are there already."""
+    columns = {name: documents[name] for name in ("id", "url", "source", "record")}
+    columns["reason"] = pa.array(["same_capture"] * documents.num_rows, pa.string())
+    columns["detail"] = pa.array([""] * documents.num_rows, pa.string())
+    columns["bytes"] = documents["payload_bytes"]
+    return pa.record_batch([columns[name] for name in DEAD.names], schema=DEAD)
 
 
-def _tally(documents: pa.Table, dead: pa.Table) -> Tally:
-    """Everything read is born here. What is not text is `markup`; what a document lost whole goes by its reason."""
-    kept = count_ids(documents["id"])
-    dropped: dict[str, Count] = {}
-    removed: dict[str, int] = {}
-    reasons = dead["reason"].to_numpy(zero_copy_only=False) if dead.num_rows else np.empty(0, object)
-    for reason in sorted(set(reasons)):
-        rows = dead.filter(pa.array(reasons == reason))
-        dropped[reason] = count_ids(rows["id"])
-        removed[reason] = int(rows["bytes"].to_numpy().sum())
-    sizes = np.concatenate([np.empty(0, np.int64), *(byte_sizes(chunk) for chunk in documents["text"].chunks)])
-    payload = documents["payload_bytes"].to_numpy()
-    less = payload - sizes
-    removed["markup"] = int(less[less > 0].sum())
+def _kept(documents: pa.RecordBatch) -> Tally:
+    """Everything read is born here. What is not text is `markup`."""
+    count, sizes = count_ids(documents["id"]), byte_sizes(documents["text"])
+    less = documents["payload_bytes"].to_numpy() - sizes
     return Tally(
-        born=sum(dropped.values(), kept),
-        kept=kept,
-        dropped=dropped,
-        bytes_in=int(payload.sum() + dead["bytes"].to_numpy().sum()),
+        born=count,
+        kept=count,
+        bytes_in=int(documents["payload_bytes"].to_numpy().sum()),
         bytes_out=int(sizes.sum()),
-        removed=removed,
+        removed={"markup": int(less[less > 0].sum())},
         added={"transcoding": int(-less[less < 0].sum())},
     )
 
 
-def _shards(context: Context) -> int:
-    """Home shards, by what the source's identity covers: bytes of the user's files, or captures of a snapshot.
+def _dropped(dead: pa.RecordBatch) -> Tally:
+    """What a document lost whole goes by its reason."""
+    counts: dict[str, Count] = {}
+    removed: dict[str, int] = {}
+    for reason in pc.unique(dead["reason"]).to_pylist():
+        rows = dead.filter(pc.equal(dead["reason"], reason))
+        counts[reason], removed[reason] = count_ids(rows["id"]), int(rows["bytes"].to_numpy().sum())
+    born = sum(counts.values(), Count())
+    return Tally(born=born, dropped=counts, bytes_in=sum(removed.values()), removed=removed)
 
-    The size of a snapshot's WARC files depends on dates and headers, which its digest leaves out.
-    """
-    captures = context.inputs["source"].figures.get("captures")
-    return shard_count(sum(p.bytes for p in _pieces(context)) if captures is None else captures * PAGE)
+
+def _shards(context: Context) -> int:
+    """Home shards, by the bytes of all text."""
+    return shard_count(sum(commit.figures["text_bytes"] for commit in context.commits("scatter").values()))
 
 
 def _scatter(job: Job) -> Phase:
     (context,) = job
-    listed, shards = _pieces(context), _shards(context)
-    return Phase(
-        "scatter",
-        [Item(_file_name(piece.name), piece.bytes, {"piece": piece, "shards": shards}) for piece in listed],
-        scatter_piece,
-        scratch=True,
-    )
+    items = [Item(_file_name(piece.name), piece.bytes, {"piece": piece}) for piece in _pieces(context)]
+    return Phase("scatter", items, scatter_piece, scratch=True)
+
+
+def _regroup(job: Job) -> Phase:
+    return SHUFFLE.regroup(job, _shards(job[0]))
 
 
 def _file_name(name: str) -> str:
@@ -176,8 +174,10 @@ def _file_name(name: str) -> str:
 
 def _gather(job: Job) -> Phase:
     shards = _shards(job[0])
-    total = sum(piece.bytes for piece in _pieces(job[0]))
-    return Phase("gather", [Item(f"{shard:05d}", total // shards) for shard in range(shards)], gather_shard)
+    commits = job[0].commits("scatter").values()
+    size = sum(entry.bytes for commit in commits for entry in commit.files.values()) // shards
+    items = [Item(f"{shard:05d}", size, {"shards": shards}) for shard in range(shards)]
+    return Phase("gather", items, gather_shard)
 
 
 def _seal(context: Context) -> Sealed:
@@ -185,4 +185,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("gather").values()), figures)
 
 
-PROGRAM = Program("extract", 1, ("pyarrow",), (_scatter, _gather), _seal)
+PROGRAM = Program("extract", 1, ("pyarrow",), (_scatter, _regroup, _gather), _seal)

@@ -6,6 +6,7 @@ memory, so a corpus is bounded by its number of duplicate edges (about 60 bytes 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 from corpus.dedup import components, jaccard
 from corpus.shard import ROWS_PER_BATCH
 from kernels.buffers import fixed_width
-from pipelines.engine.shuffle import gather, scatter
+from pipelines.engine.shuffle import Rows, Shuffle, bucket_of_key, power_of_two
 from pipelines.engine.stage import Context, Item, Job, Phase, PhaseOf, Work
 from pipelines.engine.store import Attempt, Commit
 from pipelines.stages.shard import Shard, shard_items
@@ -44,6 +45,26 @@ LABELS = pa.schema(
     ]
 )
 
+
+def _by_key(batch: pa.RecordBatch, buckets: int) -> npt.NDArray[np.int64]:
+    return bucket_of_key(batch["key"], buckets)
+
+
+def _by_shard(shards: int, batch: pa.RecordBatch, buckets: int) -> npt.NDArray[np.int64]:
+    """Bucket by home shard, of `shards`, where both are powers of two."""
+    shard: npt.NDArray[np.int64] = batch["shard"].to_numpy().astype(np.int64)
+    return shard * buckets // shards
+
+
+KEY_SHUFFLE = Shuffle("keys", {"keys": Rows(KEYS, ("key", "id"), _by_key)})
+
+
+def label_shuffle(shards: int) -> Shuffle:
+    """Labels on their way to home shards, of which there are up to `shards`, a power of two."""
+    rows = Rows(LABELS, ("shard", "row", "label"), partial(_by_shard, shards))
+    return Shuffle("components", {"labels": rows, "copies": rows})
+
+
 KeyFunction = Callable[[Shard], pa.Table]  # a home shard's keys, as KEYS
 Verify = Callable[[Context, pa.Table], npt.NDArray[np.bool_]]  # which EDGES to keep
 
@@ -57,14 +78,14 @@ class Grouping:
 
     def scatter_keys(self, shard: Shard, attempt: Attempt) -> None:
         """Write one home shard's keys, by bucket of the key."""
-        table, buckets = self.keys(shard), shard.arguments["buckets"]
-        bucket = (table["key"].to_numpy() >> np.uint64(32)) * np.uint64(buckets) >> np.uint64(32)
-        scatter(attempt, shard.named("keys"), table, bucket.astype(np.int64), buckets, ("key", "id"))
+        with KEY_SHUFFLE.scatter(shard, attempt, shard.arguments["buckets"]) as sorters:
+            for batch in self.keys(shard).to_batches():
+                sorters["keys"].add(batch)
 
     def gather_edges(self, work: Work, attempt: Attempt) -> None:
         """Edges of one bucket of keys."""
-        table = gather(_files(work.context, "keys"), int(work.name), KEYS, ("key", "id"))
-        edges = stars(table)
+        gathered = KEY_SHUFFLE.gather(work, "keys", int(work.name), work.arguments["buckets"])
+        edges = stars(pa.Table.from_batches(gathered, KEYS).combine_chunks())
         kept = edges.filter(pa.array(self.verify(work.context, edges))) if edges.num_rows else edges
         attempt.shard(f"edges-{work.name}", [kept], EDGES)
         attempt.figure("candidates", edges.num_rows)
@@ -74,20 +95,29 @@ class Grouping:
 
         def keys(job: Job) -> Phase:
             items = shard_items(job[0])
-            listed = [Item(i.name, i.bytes, {"buckets": len(items)}) for i in items]
+            listed = [Item(i.name, i.bytes, {"buckets": _buckets(job[0])}) for i in items]
             return Phase("keys", listed, self.scatter_keys, scratch=True, view=Shard)
 
+        def regroup(job: Job) -> Phase:
+            return KEY_SHUFFLE.regroup(job, _buckets(job[0]))
+
         def edges(job: Job) -> Phase:
-            buckets = len(shard_items(job[0]))
+            buckets = _buckets(job[0])
             size = sum(path.stat().st_size for path in _files(job[0], "keys")) // buckets
-            listed = [Item(f"{bucket:05d}", size) for bucket in range(buckets)]
+            listed = [Item(f"{bucket:05d}", size, {"buckets": buckets}) for bucket in range(buckets)]
             return Phase("edges", listed, self.gather_edges, scratch=True)
 
         def component(job: Job) -> Phase:
-            item = Item("all", arguments={"shards": len(shard_items(job[0]))})
-            return Phase("components", [item], find_components, scratch=True)
+            return Phase("components", [Item("all", arguments={"shards": _buckets(job[0])})], find_components, True)
 
-        return keys, edges, component
+        def return_labels(job: Job) -> Phase:
+            return label_shuffle(_buckets(job[0])).regroup(job, _buckets(job[0]))
+
+        return keys, regroup, edges, component, return_labels
+
+
+def _buckets(context: Context) -> int:
+    return power_of_two(len(shard_items(context)))
 
 
 def stars(table: pa.Table) -> pa.Table:
@@ -105,16 +135,17 @@ def stars(table: pa.Table) -> pa.Table:
 
 
 def find_components(work: Work, attempt: Attempt) -> None:
-    """Union-find over all edges; labels go back to home shards through one scatter file."""
+    """Union-find over all edges; labels go back to home shards."""
     shards = int(work.arguments["shards"])
     tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in _files(work.context, "edges")]
     edges = pa.concat_tables(tables) if tables else EDGES.empty_table()
-    labels = label(edges)
-    scatter(attempt, "labels-all", labels, labels["shard"].to_numpy().astype(np.int64), shards, ("row",))
     copies = edges.filter(pc.equal(edges["why"], EXACT))
     copies = copies.select([f"{side}_{name}" for side in "ba" for name in ("id", "shard", "row")])
     copies = copies.rename_columns(LABELS.names).cast(LABELS)
-    scatter(attempt, "copies-all", copies, copies["shard"].to_numpy().astype(np.int64), shards, ("row", "label"))
+    with label_shuffle(shards).scatter(work, attempt, shards) as sorters:
+        for part, table in (("labels", label(edges)), ("copies", copies)):
+            for batch in table.to_batches():
+                sorters[part].add(batch)
 
 
 def label(edges: pa.Table) -> pa.Table:
@@ -136,12 +167,18 @@ def label(edges: pa.Table) -> pa.Table:
 
 def labels(shard: Shard) -> pa.Table:
     """LABELS of one home shard's grouped documents, by row; ungrouped documents have none."""
-    return gather([shard.context.file("labels-all", "components", "all")], shard.number, LABELS, ("row",))
+    return _returned(shard, "labels")
 
 
 def copies(shard: Shard) -> pa.Table:
     """LABELS of one home shard's exact copies, each with the smallest id that has its text."""
-    return gather([shard.context.file("copies-all", "components", "all")], shard.number, LABELS, ("row", "label"))
+    return _returned(shard, "copies")
+
+
+def _returned(shard: Shard, part: str) -> pa.Table:
+    shards = _buckets(shard.context)
+    gathered = label_shuffle(shards).gather(shard, part, shard.number, shards)
+    return pa.Table.from_batches(gathered, LABELS).combine_chunks()
 
 
 def similar(context: Context, edges: pa.Table, measure: str, least: float) -> npt.NDArray[np.bool_]:

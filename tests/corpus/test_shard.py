@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus.document import tokens_schema
-from corpus.shard import ROWS_PER_BATCH, ShardError, iterate, open_shard, sha256_file, write_shard
+from corpus.shard import ROWS_PER_BATCH, ShardError, iterate, open_shard, row_bytes, sha256_file, write_shard
 
 SCHEMA = pa.schema(
     [
@@ -209,3 +209,43 @@ def test_checksum_is_of_the_file(shard):
     import hashlib
 
     assert sha256_file(shard) == hashlib.sha256(shard.read_bytes()).hexdigest()
+
+
+@given(st.lists(ROW, max_size=12))
+def test_bytes_of_rows_are_those_of_their_values(rows):
+    """Against Python: numbers by their width, text by its UTF-8, lists of numbers by their length."""
+    batch = pa.Table.from_pylist(rows, schema=SCHEMA).combine_chunks().to_batches()
+    width = {
+        "flag": 1,
+        "small": 1,
+        "row": 4,
+        "value": 8,
+        "single": 4,
+        "when": 8,
+        "id": 16,
+        "parent": 16,
+        "signature": 8,
+    }
+    expected = [
+        sum(width.values())
+        + sum(len((row[name] or "").encode()) for name in ("title", "text"))
+        + 2 * len(row["tokens"] or [])
+        + 4 * len(row["wide"] or [])
+        for row in rows
+    ]
+    assert [int(size) for each in batch for size in row_bytes(each)] == expected
+
+
+def test_long_texts_end_a_batch_early(tmp_path, monkeypatch):
+    """A reader holds a batch: 4,096 books would be gigabytes. The cut is the same however the rows came."""
+    monkeypatch.setattr("corpus.shard.BYTES_PER_BATCH", 10_000)
+    schema = pa.schema([pa.field("text", pa.large_string())])
+    texts = ["书" * 1000, "短", "b" * 9_999, "", "c" * 30_000, *["d"] * 5000, "书" * 4000]
+    table = pa.table({"text": pa.array(texts, pa.large_string())})
+    hashes = set()
+    for size in (1, 7, 5007):
+        path = tmp_path / f"{size}.arrow"
+        hashes.add(write_shard(path, table.to_batches(max_chunksize=size), schema).sha256)
+        assert [batch.num_rows for batch in iterate(path)] == [3, 2, 4096, 905]
+        assert open_shard(path)["text"].to_pylist() == texts
+    assert len(hashes) == 1

@@ -14,18 +14,27 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.verdict import Tally, count_ids
 from pipelines.engine.execute import load, make
 from pipelines.engine.runner import Workers
-from pipelines.engine.shuffle import bucket_of, gather, scatter
+from pipelines.engine.shuffle import Rows, Shuffle, bucket_of
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Stage, Work
 from pipelines.engine.store import Attempt, sum_tallies
 
 SCHEMA = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
 ITEMS = 6
-BUCKETS = 3
+BUCKETS = 4
+
+
+def by_id(batch: pa.RecordBatch, buckets: int) -> npt.NDArray[np.int64]:
+    """The bucket of each row."""
+    return bucket_of(batch["id"], buckets)
+
+
+SHUFFLE = Shuffle("scatter", {"rows": Rows(SCHEMA, ("id",), by_id)})
 
 
 @dataclass(frozen=True)
@@ -55,17 +64,16 @@ def scatter_item(item: Work, attempt: Attempt) -> None:
     if context.where.get("log"):
         with Path(context.where["log"]).open("a") as log:
             log.write(f"{item.name} {os.getpid()}\n")
-    table = table_of(context.what, int(item.name))
-    scatter(attempt, f"rows-{item.name}", table, bucket_of(table["id"].combine_chunks(), BUCKETS), BUCKETS, ("id",))
+    with SHUFFLE.scatter(item, attempt, BUCKETS) as sorters:
+        for batch in table_of(context.what, int(item.name)).to_batches():
+            sorters["rows"].add(batch)
     time.sleep(context.where.get("pause", 0))
 
 
 def gather_item(item: Work, attempt: Attempt) -> None:
     """Second phase: one home shard a bucket."""
     context = item.context
-    commits = context.commits("scatter").values()
-    paths = [context.directory / entry.file for commit in commits for entry in commit.files.values()]
-    table = gather(paths, int(item.name), SCHEMA, ("id",))
+    table = pa.Table.from_batches(SHUFFLE.gather(item, "rows", int(item.name), BUCKETS), SCHEMA)
     attempt.shard(f"documents-{item.name}", [table], SCHEMA)
     count = count_ids(table["id"])
     attempt.tally(Tally(born=count, kept=count))

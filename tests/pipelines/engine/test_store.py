@@ -292,7 +292,7 @@ def test_a_phase_with_a_lost_commit_is_not_sealed(tmp_path):
         return PLAIN.seal(made_of)
 
     program = Program("squares", 1, (), PLAIN.phases, losing, beam=False)
-    with pytest.raises(StoreError, match=r"phase gather has 3 items and 2 commits; \['00001'\]"):
+    with pytest.raises(StoreError, match=r"phase gather has 4 items and 3 commits; \['00001'\]"):
         make(program, [stage], (context,), Workers(), print)
     assert not (context.directory / "manifest.json").exists()
 

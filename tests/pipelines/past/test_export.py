@@ -3,10 +3,15 @@
 import hashlib
 import json
 import math
+from types import SimpleNamespace
+from typing import cast
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from corpus.shard import write_shard
+from pipelines.engine.store import Artifact
 from pipelines.past.export import ExportError, export
 from pipelines.past.samples import take
 from tests.pipelines.fixtures import STEPS, edits_of, make_run, pages
@@ -116,3 +121,15 @@ def test_take_reads_only_what_it_is_asked_for(history):
     assert take(artifact, "documents-00000", rows, ["text", "id"]) == [
         {"text": whole[row]["text"], "id": whole[row]["id"]} for row in rows
     ]
+
+
+def test_take_finds_rows_behind_batches_that_end_early(tmp_path, monkeypatch):
+    """Long texts end a batch before its 4,096 rows."""
+    monkeypatch.setattr("corpus.shard.BYTES_PER_BATCH", 10_000)
+    texts = ["书" * 4000, "短", "b" * 20_000, "尾", "end"]
+    schema = pa.schema([pa.field("id", pa.int64()), pa.field("text", pa.large_string())])
+    path = tmp_path / "long.arrow"
+    write_shard(path, [pa.table([pa.array(range(5)), pa.array(texts, pa.large_string())], schema=schema)], schema)
+    artifact = cast(Artifact, SimpleNamespace(path=lambda name: path, directory=tmp_path))
+    rows = [4, 1, 2, 0, 3]
+    assert [row["text"] for row in take(artifact, "long", rows, ["text"])] == [texts[row] for row in rows]
