@@ -102,14 +102,14 @@ def _tag(kinds: Sequence[Any]) -> str:
     return ""
 
 
-def _default(field: FieldInfo) -> str:
+def default_of(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
     return type(value).__name__ if dataclasses.is_dataclass(value) else text_of(value)
 
 
-def _doc(field: FieldInfo) -> str:
+def doc_of(field: FieldInfo) -> str:
     return next((item.text for item in field.metadata if isinstance(item, Doc)), "")
 
 
@@ -120,7 +120,7 @@ def keys(config: Any, prefix: str = "", tag: str = "", tags: tuple[str, ...] = (
         holds = dataclasses.is_dataclass(value) or (isinstance(value, Mapping) and bool(members(_mapped(hint))))
         choices = tags if name == tag else _choices(hint)
         shown = "" if holds else text_of(value)
-        yield Key(path, type_name(hint), _default(field), shown, choices, _doc(field))
+        yield Key(path, type_name(hint), default_of(field), shown, choices, doc_of(field))
         if dataclasses.is_dataclass(value):
             yield from _member(value, path, members(hint))
         elif holds:
@@ -152,7 +152,7 @@ def alternatives(kind: Any, prefix: str = "") -> Iterator[Key]:  # noqa: ANN401
                 if tag and inner != tag:
                     choices = _choices(below.annotation)
                     told = type_name(below.annotation)
-                    yield Key(f"{path}.{inner}", told, _default(below), "", choices, _doc(below), when)
+                    yield Key(f"{path}.{inner}", told, default_of(below), "", choices, doc_of(below), when)
             yield from alternatives(member, f"{path}.")
 
 
