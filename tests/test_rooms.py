@@ -10,7 +10,7 @@ import pytest
 HOME = Path(__file__).resolve().parents[1]
 ROOMS = ("corpus", "pipelines", "kernels", "pretrain", "conf")
 # The entry points, which read the configuration, are the only ones that import conf.
-ENTRY = {f"pipelines/cli/{name}.py" for name in ("main", "commands", "show", "completion")}
+ENTRY = {f"pipelines/cli/{name}.py" for name in ("main", "commands", "show", "completion", "reference")}
 LENT = {"corpus.configuration", "corpus.document", "corpus.shard", "corpus.order"}
 # pipelines starts pretrain by its command line; these say what the job file holds and what the journal says.
 JOB = {"pretrain.config", "pretrain.job", "pretrain.journal"}

@@ -41,12 +41,13 @@ def wrote(name, text):
 
 
 def test_every_choice_of_every_group_composes():
-    needs = {"source": ["recipe.source.path=x", "recipe.source.seeds=[http://a.test/]"]}
+    path, seeds = "recipe.source.path=x", "recipe.source.seeds=[http://a.test/]"
+    mixed = ["source=none", "recipe.site.seeds=[http://a.test/]", "recipe.pages.path=x", "recipe.texts.path=y"]
+    needs = {"crawl": [seeds], "sample": [], "none": ["recipe.source={kind: html, path: x}"], "mixed": mixed}
     for group, names in PACKAGED.groups().items():
         for name in names:
-            kind = name if group == "source" else ""
-            more = [each for each in needs.get(group, ()) if kind and (".seeds" in each) == (kind == "crawl")]
-            assert load_cell([f"{group}={name}", *(more if kind != "sample" else ())]).given.choices[group] == name
+            more = needs.get(name, [path]) if group in ("source", "recipe") and name != "bilingual" else []
+            assert load_cell([f"{group}={name}", *more]).given.choices[group] == name
 
 
 def test_own_groups_stand_beside_the_packaged_ones(own):
