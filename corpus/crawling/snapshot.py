@@ -93,18 +93,18 @@ def sealed(indexes: Iterable[pa.Table]) -> pa.Table:
     found = ordered.filter(pa.array(first)).select(SNAPSHOT.names).cast(SNAPSHOT)
     counts = outcomes(found)
     if not counts.get(FETCHED):
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise CrawlError(
-            f"no page was fetched, outcomes {counts}{_causes(found)}: check source.seeds, source.paths and robots.txt, "
-            "and site.hosts for hosts that DNS does not know"
+            f"no page was fetched ({_cause(found)}{told}): start the servers, or check source.seeds, source.paths, "
+            "robots.txt and site.hosts"
         )
     return found
 
 
-def _causes(index: pa.Table) -> str:
-    """The first requests that failed, in words."""
-    failed = index.filter(pc.is_in(index["outcome"], pa.array(FAILURES))).slice(0, 3).to_pylist()
-    causes = [f"{printable(row['url'])}: {row['outcome']}: {row['detail']}" for row in failed]
-    return f" ({'; '.join(causes)})" if causes else ""
+def _cause(index: pa.Table) -> str:
+    """The first request that failed, in words."""
+    failed = index.filter(pc.is_in(index["outcome"], pa.array(FAILURES))).slice(0, 1).to_pylist()
+    return "".join(f"{printable(row['url'])}: {row['outcome']}: {row['detail']}; " for row in failed)
 
 
 def outcomes(index: pa.Table) -> dict[str, int]:

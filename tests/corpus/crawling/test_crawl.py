@@ -147,7 +147,7 @@ def test_an_unreachable_seed_host_says_how_to_go_on(tmp_path):
 def test_a_crawl_without_pages_is_an_error(tmp_path):
     with (
         serve_pages({"robots.txt": b"User-agent: *\nDisallow: /\n", "index.html": page()}) as served,
-        pytest.raises(CrawlError, match=r"no page was fetched, outcomes .*robots_disallowed"),
+        pytest.raises(CrawlError, match=r"no page was fetched .*robots_disallowed 1"),
     ):
         crawl(what(), where(served), tmp_path)
 
