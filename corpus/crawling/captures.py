@@ -7,13 +7,16 @@ from pathlib import Path
 from corpus.crawling.journal import SUFFIX
 from corpus.crawling.record import stored
 from corpus.crawling.snapshot import ROBOTS_FILE, CrawlError
-from corpus.sources.capture import Capture, Item, files_below, group_files
+from corpus.sources.capture import Capture, Item
+from corpus.sources.files import Format, grouped, listed
 from corpus.sources.http import Head, decoded_body
+
+_FORMAT = Format("crawl", (SUFFIX,), ("gzip",))
 
 
 def snapshot_items(folder: Path) -> list[Item]:
-    """Groups of a snapshot's segments, by name."""
-    return group_files(folder, files_below(folder, (SUFFIX,)))
+    """Groups of a snapshot's segments, by name; what lies beside them is no part of it."""
+    return grouped(folder, [entry for entry in listed(folder, _FORMAT) if entry.error is None])
 
 
 def read_snapshot(item: Item, max_decoded_bytes: int) -> Iterator[Capture]:
@@ -21,8 +24,8 @@ def read_snapshot(item: Item, max_decoded_bytes: int) -> Iterator[Capture]:
 
     Raises CrawlError for a segment that is not whole: a crawl wrote it, and its index says what is in it.
     """
-    for path in files_below(item.path, (SUFFIX,))[item.start : item.stop]:
-        yield from _segment(path, max_decoded_bytes)
+    for entry in item.entries:
+        yield from _segment(item.root / entry.path, max_decoded_bytes)
 
 
 def _segment(path: Path, max_decoded_bytes: int) -> Iterator[Capture]:

@@ -9,9 +9,11 @@ from corpus.crawling.source import CrawlSource
 from corpus.sources.capture import Capture, Item, SourceError
 from corpus.sources.html import HtmlSource
 from corpus.sources.jsonl import JsonlSource
+from corpus.sources.parquet import ParquetSource
+from corpus.sources.text import TextSource
 from corpus.sources.warc import WarcSource
 
-SOURCES = (CrawlSource, HtmlSource, WarcSource, JsonlSource)
+SOURCES = (CrawlSource, HtmlSource, WarcSource, JsonlSource, ParquetSource, TextSource)
 
 
 class Source(Protocol):
@@ -36,6 +38,10 @@ class Source(Protocol):
         """Captures of an item, in file order; broken records come as captures with a reason."""
         ...
 
+    def wanted(self) -> str:
+        """What makes a document: for the error of a source that gave none."""
+        ...
+
 
 def items(source: CrawlSource | Source, snapshot: Path | None = None) -> list[Item]:
     """Pieces of a source; those of a crawl are read from its `snapshot`, a folder of WARCs. Raises SourceError."""
@@ -55,3 +61,8 @@ def read(source: CrawlSource | Source, item: Item) -> Iterator[Capture]:
     from corpus.crawling.captures import read_snapshot
 
     return read_snapshot(item, source.max_decoded_bytes)
+
+
+def wanted(source: CrawlSource | Source) -> str:
+    """What makes a document: for the error of a source that gave none."""
+    return "pages with text" if isinstance(source, CrawlSource) else source.wanted()
