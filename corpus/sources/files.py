@@ -55,6 +55,8 @@ class Format:
 def listed(root: Path, form: Format) -> list[Entry]:
     """Every file of a source, sorted by path; `root` may be one file, whatever its name.
 
+    Names that begin with a dot are no part of a source: version control, a desktop's notes, Siku's own store.
+
     Files that are not read come with a reason: `unknown_file` for their name, `link_outside` for a link that leads
     out of the source, `unreadable`. Raises SourceError when none is read.
     """
@@ -72,11 +74,13 @@ def listed(root: Path, form: Format) -> list[Entry]:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Paths of files and links below `root`; links to folders are not entered."""
+    """Paths of files and links below `root`, but for hidden ones; links to folders are not entered."""
     for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
         for name in (*files, *links):
-            yield (Path(folder) / name).relative_to(root).as_posix()
+            if not name.startswith("."):
+                yield (Path(folder) / name).relative_to(root).as_posix()
 
 
 def _entry(root: Path, path: str, base: Path, form: Format) -> Entry:

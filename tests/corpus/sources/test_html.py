@@ -101,6 +101,9 @@ def test_links_are_followed_within_the_source_and_no_further(folder, tmp_path):
     (folder / "gone.html").symlink_to("nowhere")
     (folder / "loop.html").symlink_to("loop.html")
     os.mkfifo(folder / "pipe.html")
+    (folder / ".git").mkdir()
+    (folder / ".git/x.html").write_text("hidden")
+    (folder / ".x.html").write_text("hidden")
     source = HtmlSource(path=FileRef(folder))
     found = {c.record: c for c in all_of(source)}
     assert {name: c.error for name, c in found.items() if c.error} == {
