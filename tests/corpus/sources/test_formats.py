@@ -16,7 +16,7 @@ from corpus.configuration import FileRef
 from corpus.sources.capture import SourceError
 from corpus.sources.jsonl import JsonlSource
 from corpus.sources.parquet import ParquetSource
-from corpus.sources.source import Source, items, read, wanted
+from corpus.sources.source import items, read, wanted
 from corpus.sources.text import TextSource
 from corpus.sources.warc import WarcSource
 from tests.corpus.sources.test_warc import BODY, RECORDS, URLS, captures, http, record, summary
@@ -245,19 +245,18 @@ KINDS = {"warc": "*.warc", "html": "*.html", "jsonl": "*.jsonl", "parquet": "*.p
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_member_says_what_it_reads(tmp_path, kind):
-    source = TypeAdapter(Source).validate_python({"kind": kind, "path": str(tmp_path)})
-    assert TypeAdapter(AnyStage).validate_python({"kind": kind, "path": str(tmp_path)}) == source
+    source = TypeAdapter(AnyStage).validate_python({"kind": kind, "path": str(tmp_path)})
     with pytest.raises(SourceError, match="holds no file") as raised:
         items(source)
     assert KINDS[kind] in str(raised.value)
     assert wanted(source)
     with pytest.raises(FileNotFoundError, match="missing"):
-        items(TypeAdapter(Source).validate_python({"kind": kind, "path": str(tmp_path / "missing")}))
+        items(TypeAdapter(AnyStage).validate_python({"kind": kind, "path": str(tmp_path / "missing")}))
 
 
 def test_the_field_that_was_looked_for_is_named():
     assert (
         wanted(JsonlSource(path=FileRef("x"), text_field="content")) == "a string in the field 'content' (text_field)"
     )
-    crawl = TypeAdapter(Source).validate_python({"kind": "crawl", "seeds": ["http://h.sample/"]})
+    crawl = TypeAdapter(AnyStage).validate_python({"kind": "crawl", "seeds": ["http://h.sample/"]})
     assert wanted(crawl) == "pages with text"
