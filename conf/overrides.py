@@ -126,7 +126,7 @@ def _mapping(body: Mapping[Any, Any], prefix: str, search: Search, origin: str) 
             yield _one(f"~{prefix}{str(name)[1:]}", search, origin)
         elif key in search.groups() and isinstance(value, str):
             yield _choice(key, [value], search, origin)
-        elif isinstance(value, dict) and value and not tags() & value.keys():
+        elif isinstance(value, dict) and value and not any(isinstance(value.get(tag), str) for tag in tags()):
             yield from _mapping(value, f"{key}.", search, origin)
         else:
             yield replace(_one(f"{key}=", search, origin), action="set", values=(value,), labels=(_label(value),))

@@ -16,6 +16,7 @@ from importlib import metadata
 
 from corpus.configuration import FileRef
 from corpus.shard import FORMAT_VERSION
+from pipelines.engine.distribution import distributions_of
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 FileHash = Callable[[FileRef], str]
@@ -42,6 +43,7 @@ def encode(value: object, file_hash: FileHash, path: str = "what") -> Json:
     """JSON with one spelling per meaning; dataclasses carry their type's own name and version.
 
     The module is left out: a class that moves house keeps its results. Members of a union differ by discriminator.
+    A plug-in's class carries its distribution too.
 
     Raises UnencodableError naming the field.
     """
@@ -79,6 +81,8 @@ def _encode_dataclass(value: object, file_hash: FileHash, path: str) -> Json:
     if not isinstance(version, int):
         raise UnencodableError(f"{path}: {cls.__qualname__}.version is no whole number: declare it ClassVar[int]")
     out: dict[str, Json] = {"$type": cls.__qualname__, "$version": version}
+    if distributions := distributions_of(cls):
+        out["$distribution"] = dict(distributions)
     for item in dataclasses.fields(value):  # type: ignore[arg-type]
         out[item.name] = encode(getattr(value, item.name), file_hash, f"{path}.{item.name}")
     return out

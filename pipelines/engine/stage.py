@@ -4,18 +4,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from corpus.verdict import Count, Tally
 from pipelines.engine.identity import FileHash, Json, digest_of, encode, library_versions
 from pipelines.engine.store import Artifact, Attempt, Commit, Entry
 
 MEMORY = 1 << 30  # bytes, where nobody says
+# What later stages, reports and exports find in a result: shards of documents, of sides (split, union), of verdicts, of
+# a measure's columns, of tokens by component.
+Makes = Literal["", "edition", "sides", "verdicts", "measure", "tokens"]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One node of the graph. `name` is the recipe's word for it and is not part of what it is."""
+    """One node of the graph. `name`, the recipe's word for it, and `makes` are not part of what it is."""
 
     name: str
     kind: str
@@ -24,6 +27,7 @@ class Stage:
     inputs: Mapping[str, "Stage"]
     libraries: tuple[str, ...]
     file_hash: FileHash = field(repr=False, compare=False)
+    makes: Makes = ""
 
     @cached_property
     def identity(self) -> dict[str, Json]:
@@ -210,6 +214,7 @@ class Program:
     rounds: Callable[[Job], Iterator[Phase]] | None = None  # phases known only as the work goes on (a crawl)
     due: Callable[[Context], Count | None] = no_documents  # documents that must come in
     beam: bool = True  # False: runs in the calling process (starts the trainer)
+    makes: Makes = ""
 
     def listed(self, job: Job) -> Iterator[Phase]:
         """The phases in turn; each is asked for once the ones before it are committed."""

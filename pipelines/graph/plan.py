@@ -179,7 +179,8 @@ def why_new(stage: Stage, earlier: list[Known]) -> str:
                 best = changed
     if best is None:
         return "first time"
-    return "; ".join(_told(stage, path, old, new) for path, old, new in best[:4])
+    own_first = sorted(best, key=lambda each: each[0].startswith("inputs."))
+    return "; ".join(_told(stage, path, old, new) for path, old, new in own_first[:4])
 
 
 def _told(stage: Stage, path: str, old: Json, new: Json) -> str:
@@ -215,10 +216,10 @@ WRITTEN = {"extract": 0.2, "edit": 1.1, "measure": 0.3, "split": 0.1, "filter": 
            "decontaminate": 0.01, "tokenizer": 0.1, "tokenize": 1.2}  # fmt: skip
 
 
-def to_be_written(plan: Plan) -> dict[str, int]:
-    """Bytes that the plan's new corpus stages will about write, by name."""
+def to_be_written(plan: Plan) -> int:
+    """Bytes that the plan's new corpus stages will about write."""
     sizes: dict[str, float] = {}
-    new: dict[str, int] = {}
+    total = 0.0
     for stage in plan.stages():
         found = plan.found(stage)
         if found is not None:
@@ -226,8 +227,8 @@ def to_be_written(plan: Plan) -> dict[str, int]:
             continue
         read = stage.inputs.get("edition") or stage.inputs.get("source")
         sizes[stage.name] = WRITTEN.get(stage.kind, 0.0) * (sizes.get(read.name, 0.0) if read else 0.0)
-        new[stage.name] = round(sizes[stage.name])
-    return new
+        total += sizes[stage.name]
+    return round(total)
 
 
 def free_bytes(root: Path) -> int:

@@ -69,6 +69,17 @@ class View:
     verdicts: tuple[Stage, ...] = ()
     tokenizer: Stage | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a stage that does not make what it stands for: readers of a finished run go by what it makes."""
+        places = {"edition": [self.edition], "measure": self.measures.values(), "sides": [self.split]}
+        for makes, stages in {**places, "verdicts": self.verdicts}.items():
+            for stage in stages:
+                if stage is not None and stage.makes != makes:
+                    raise RecipeError(
+                        f"recipe.{stage.name} stands for {makes}, but the program of kind={stage.kind} makes "
+                        f"{stage.makes or 'nothing'}: declare it with makes={makes!r}"
+                    )
+
     def roles(self) -> dict[str, Stage]:
         """Edition, split and verdicts as inputs by role."""
         out: dict[str, Stage] = {}
@@ -135,9 +146,9 @@ class Builder:
 
     def stage(self, name: str, kind: str, what: object, inputs: Mapping[str, Stage], *more: str) -> Stage:
         """Add a stage that is `what`; `more` libraries decide its output, beside those of its program."""
-        made = program(kind)
-        libraries = tuple(sorted({*made.libraries, *more}))
-        return self.graph.add(Stage(name, kind, made.version, what, dict(inputs), libraries, self._file_hash))
+        how = program(kind)
+        libraries = tuple(sorted({*how.libraries, *more}))
+        return self.graph.add(Stage(name, kind, how.version, what, dict(inputs), libraries, self._file_hash, how.makes))
 
     def measured(self, name: str, view: View, wanted: Iterable[str]) -> dict[str, Stage]:
         """Measures of the view's edition as inputs by role. Raises RecipeError."""

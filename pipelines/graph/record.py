@@ -58,6 +58,7 @@ def run_record(session: Session, command: Sequence[str], asked: Mapping[str, Any
             {
                 "name": outcome.stage.name,
                 "kind": outcome.stage.kind,
+                "makes": outcome.stage.makes,
                 "digest": outcome.stage.digest,
                 "directory": str(outcome.artifact.directory),
                 "reused": outcome.reused,

@@ -96,7 +96,7 @@ def take_census(history: History) -> Census:
         for name in history.artifact(trunk.editions[-1]).names("documents"):
             _shard(history, census, int(name.rpartition("-")[2]))
         _check(history, census)
-    for stage in history.of_kind("edit"):
+    for stage in history.making("edition"):
         _edits(stage.name, history.artifact(stage), census)
     return census
 

@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from corpus.verdict import Tally
-from pipelines.engine.stage import Context
+from pipelines.engine.stage import Context, Makes
 from pipelines.engine.store import Artifact, StoreError
-
-EDITIONS = ("extract", "edit", "union")
-VERDICTS = ("filter", "dedupe", "decontaminate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +18,7 @@ class Past:
 
     name: str
     kind: str
+    makes: Makes
     digest: str
     directory: Path
     reused: bool
@@ -45,6 +43,7 @@ def _past(root: Path, body: Mapping[str, Any]) -> Past:
     return Past(
         body["name"],
         body["kind"],
+        body["makes"],
         body["digest"],
         directory,
         body["reused"],
@@ -73,21 +72,13 @@ class History:
         """Where the run's record and report lie."""
         return self.root / "runs" / self.name
 
-    @cached_property
-    def summary(self) -> Mapping[str, Any]:
-        """The figures that its report was drawn from. Raises StoreError where there are none."""
-        path = self.folder / "summary.json"
-        try:
-            found: Mapping[str, Any] = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise StoreError(f"run {self.name} has no summary ({path}): run the same command again") from None
-        except ValueError as error:
-            raise StoreError(f"{path} is not readable ({error!r}): remove {self.folder} and run again") from error
-        return found
-
     def of_kind(self, *kinds: str) -> list[Past]:
         """Stages of some kinds, in the order they ran."""
         return [stage for stage in self.stages.values() if stage.kind in kinds]
+
+    def making(self, *results: Makes) -> list[Past]:
+        """Stages that make some results, of whatever kind, in the order they ran."""
+        return [stage for stage in self.stages.values() if stage.makes in results]
 
     def artifact(self, stage: Past) -> Artifact:
         """A stage's result. Raises StoreError when the store no longer holds it."""
@@ -215,20 +206,20 @@ def _trunk(history: History) -> Trunk:
     for trained in history.of_kind("train"):
         tokens = stages[trained.inputs["tokens"]]
     # A run that stopped early has no training tokens: its last judged or written stage stands for them.
-    ends = [tokens] if tokens else history.of_kind(*VERDICTS, "split", *EDITIONS)
+    ends = [tokens] if tokens else history.making("edition", "sides", "verdicts")
     end = ends[-1] if ends else None
     inputs = dict(end.inputs) if end else {}
     chain = _chain(stages, inputs)
-    editions, verdicts = list(chain.editions), [stage for stage in chain.verdicts if stage.kind in VERDICTS]
-    if end and end.kind in EDITIONS:
+    editions, verdicts = list(chain.editions), [stage for stage in chain.verdicts if stage.makes == "verdicts"]
+    if end and end.makes == "edition":
         editions.append(end)
-    if end and end.kind in VERDICTS:
+    if end and end.makes == "verdicts":
         verdicts.append(end)
     split = end if end and end.kind == "split" else stages.get(inputs.get("sides", ""))
     edition = editions[-1].name if editions else ""
     measures = {
         stage.name.rpartition(".")[2]: stage
-        for stage in history.of_kind("measure", "joined")
+        for stage in history.making("measure")
         if stage.inputs["edition"] == edition
     }
     union = editions[0] if editions and editions[0].kind == "union" else None

@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from corpus.verdict import Count
 from pipelines.past.history import History, Past
 from pipelines.past.trained import Training, training
-
-FUNNEL = ("extract", "edit", "union", "split", "filter", "dedupe", "decontaminate", "tokenize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +19,7 @@ class Spent:
 def funnel(history: History) -> list[dict[str, Any]]:
     """A row for each stage that takes documents in, straight from the manifests' tallies, in order."""
     rows = []
-    for stage in history.of_kind(*FUNNEL):
+    for stage in history.making("edition", "sides", "verdicts", "tokens"):
         tally = history.artifact(stage).tally
         rows.append(
             {
@@ -119,15 +116,6 @@ def corpus_tokens(history: History, stage: Past | None) -> dict[str, dict[str, i
     return found
 
 
-def documents(history: History) -> dict[str, int]:
-    """Documents that are left to train on, and those held out, as far as the run went."""
-    trunk = history.trunk
-    ends = (trunk.tokens, *reversed(trunk.verdicts), trunk.split, *reversed(trunk.editions))
-    last = next((stage for stage in ends if stage is not None), None)
-    held = history.artifact(trunk.split).tally.dropped.get("held_out", Count()) if trunk.split else Count()
-    return {"training": history.artifact(last).tally.kept.documents if last else 0, "held_out": held.documents}
-
-
 def losses(trained: Training) -> dict[str, Any]:
     """The end of the loss curve."""
     rows = list(trained.taken.values())
@@ -153,7 +141,6 @@ def summarize(history: History, spent: Spent) -> dict[str, Any]:
         "stages": stages(history),
         "crawl": crawled(history),
         "funnel": funnel(history),
-        "documents": documents(history),
         "tokens": {name: figures["tokens"] for name, figures in sorted(components.items())},
         "tokens_held_out": {n: f["tokens"] for n, f in sorted(corpus_tokens(history, history.trunk.held_out).items())},
         "tokens_trained": trained.trained() if trained else {},

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipelines.past.census import Census, Reached, held_out_rules, take_census
-from pipelines.past.history import EDITIONS, VERDICTS, History, Past
+from pipelines.past.history import History, Past
 from pipelines.past.lookup import label, labels
 from pipelines.past.samples import Drop, choose, dead_letters, documents, excerpt
 from pipelines.past.summary import corpus_tokens
@@ -326,7 +326,7 @@ def _letters(history: History) -> list[dict[str, Any]]:
 
 
 def _edits(history: History, census: Census) -> list[dict[str, Any]]:
-    tallies = {stage.name: history.artifact(stage).tally for stage in history.of_kind(*EDITIONS)}
+    tallies = {stage.name: history.artifact(stage).tally for stage in history.making("edition")}
     return [
         {
             "stage": stage,
@@ -356,7 +356,7 @@ def _held_out(history: History) -> dict[str, Any] | None:
     return {
         "note": note,
         "rules": rules,
-        "overlap": [row for s in history.of_kind(*VERDICTS) for row in _overlap(history, s)],
+        "overlap": [row for s in history.making("verdicts") for row in _overlap(history, s)],
     }
 
 

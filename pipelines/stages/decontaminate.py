@@ -187,4 +187,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(commits), figures)
 
 
-PROGRAM = Program("decontaminate", 2, ("pyarrow", "numpy", UNICODE), (_held, _judge), _seal, due=due)
+PROGRAM = Program("decontaminate", 2, ("pyarrow", "numpy", UNICODE), (_held, _judge), _seal, due=due, makes="verdicts")

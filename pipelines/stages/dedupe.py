@@ -78,4 +78,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("judge").values()), figures)
 
 
-PROGRAM = Program("dedupe", 1, ("pyarrow", "numpy"), (*GROUPING.phases(), _judge), _seal, due=due)
+PROGRAM = Program("dedupe", 1, ("pyarrow", "numpy"), (*GROUPING.phases(), _judge), _seal, due=due, makes="verdicts")

@@ -105,4 +105,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("edit").values()))
 
 
-PROGRAM = Program("edit", 1, ("pyarrow", UNICODE), (_edit,), _seal, due=due)
+PROGRAM = Program("edit", 1, ("pyarrow", UNICODE), (_edit,), _seal, due=due, makes="edition")

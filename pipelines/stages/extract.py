@@ -185,4 +185,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("gather").values()), figures)
 
 
-PROGRAM = Program("extract", 1, ("pyarrow",), (_scatter, _regroup, _gather), _seal)
+PROGRAM = Program("extract", 1, ("pyarrow",), (_scatter, _regroup, _gather), _seal, makes="edition")

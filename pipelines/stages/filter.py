@@ -75,4 +75,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("judge").values()), {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("filter", 1, ("pyarrow", "numpy"), (_judge,), _seal, due=due)
+PROGRAM = Program("filter", 1, ("pyarrow", "numpy"), (_judge,), _seal, due=due, makes="verdicts")

@@ -63,4 +63,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(tally, {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("measure", 1, ("pyarrow", "numpy", UNICODE), (_measure,), _seal, due=due)
+PROGRAM = Program("measure", 1, ("pyarrow", "numpy", UNICODE), (_measure,), _seal, due=due, makes="measure")

@@ -154,4 +154,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("assign").values()), {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("split", 1, ("pyarrow", "numpy"), (*GROUPING.phases(), _assign), _seal, due=due)
+PROGRAM = Program("split", 1, ("pyarrow", "numpy"), (*GROUPING.phases(), _assign), _seal, due=due, makes="sides")

@@ -75,4 +75,6 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(commits), figures)
 
 
-PROGRAM = Program("tokenize", 1, ("pyarrow", "numpy", "tokenizers", "gigatoken"), (_tokenize,), _seal, due=due)
+PROGRAM = Program(
+    "tokenize", 1, ("pyarrow", "numpy", "tokenizers", "gigatoken"), (_tokenize,), _seal, due=due, makes="tokens"
+)

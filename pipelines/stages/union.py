@@ -162,5 +162,5 @@ def _seal_joined(context: Context) -> Sealed:
     return Sealed(type(tally)(), {"edition": edition.digest}, _referred(context, "measure", ("columns",)))
 
 
-PROGRAM = Program("union", 1, ("pyarrow", "numpy"), (_join,), _seal, due=_due)
-JOINED = Program("joined", 1, ("pyarrow",), (), _seal_joined, beam=False)
+PROGRAM = Program("union", 1, ("pyarrow", "numpy"), (_join,), _seal, due=_due, makes="edition")
+JOINED = Program("joined", 1, ("pyarrow",), (), _seal_joined, beam=False, makes="measure")

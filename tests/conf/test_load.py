@@ -139,6 +139,19 @@ def test_a_list_holds_overrides_and_mappings(own):
     assert load(cells[1].given.overrides, own) == cells[1].config  # the recorded command gives the cell alone
 
 
+def test_a_stage_named_as_a_discriminator_is_merged_too(own):
+    text = "recipe:\n  measure: {measures: {again: {measure: length}}}\n  split: {held_out: 0.3}\n"
+    config = load([wrote("名.yaml", text)])
+    assert config.recipe.keys() == load([]).recipe.keys() and config.recipe["split"].held_out == 0.3
+    assert {"again", "language"} <= config.recipe["measure"].measures.keys()
+
+
+def test_what_no_member_of_a_family_answers_to_may_be_a_plugins():
+    told = refused("recipe.filter.rules.x={rule: polite, order: 3}", "recipe.源={kind: dream}")
+    assert "recipe.filter.rules.x.rule='polite': none of language, range; if a plug-in brings it, install that" in told
+    assert "recipe.源.kind='dream': none of crawl, html, warc, jsonl, extract," in told
+
+
 def test_a_file_is_looked_for_here_and_in_the_users_folder(own):
     (own.own / "shared.yaml").write_text("train.seed: 4\n")
     assert load(["@shared.yaml"], own).train.seed == 4

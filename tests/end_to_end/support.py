@@ -113,10 +113,10 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", **more}
 
 
-def apart(*arguments: str, **more: str) -> Ended:
+def apart(*arguments: str, cwd: Path = REPOSITORY, **more: str) -> Ended:
     """The command, as a process of its own."""
     done = subprocess.run(
-        command(*arguments), cwd=REPOSITORY, env=environment(**more), capture_output=True, encoding="utf-8", check=False
+        command(*arguments), cwd=cwd, env=environment(**more), capture_output=True, encoding="utf-8", check=False
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 

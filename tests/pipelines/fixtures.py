@@ -133,6 +133,12 @@ STEPS = [
 ]
 
 
+MAKES = {
+    **{"extract": "edition", "edit": "edition", "measure": "measure", "split": "sides", "tokenize": "tokens"},
+    **{"filter": "verdicts", "dedupe": "verdicts", "decontaminate": "verdicts"},
+}
+
+
 @dataclass
 class Builder:
     """Writes stages into a store and remembers them for the run's record."""
@@ -157,6 +163,7 @@ class Builder:
         digest = digest_of(identity)
         folder = directory or self.root / kind / digest
         body = {"name": name, "kind": kind, "digest": digest, "directory": str(folder), "reused": reused}
+        body["makes"] = MAKES.get(kind, "")
         self.stages.append({**body, "seconds": 1.5, "identity": identity, "inputs": dict(inputs)})
         if kind == "snapshot":  # the artefact is the crawl's, the stage is its content
             crawl = {"kind": "crawl", "version": 1, "what": {"kind": "crawl"}, "inputs": {}, "libraries": {}}
