@@ -70,7 +70,7 @@ _MISREAD = re.compile(
     f"|(?<![^\\x00-\\x7f])[^\\x00-\u33ff{''.join(sorted(_COMMON))}\ua000-\U0001ffff](?![^\\x00-\\x7f])"
 )
 _ONE_BYTE = re.compile(r"cp125|iso8859|koi8|mac|tis")
-_SHIFTED = "\u0a00\u2000\u2f00\u3c00\u3e00"  # line end, space, / < >, with their bytes swapped
+_SHIFTED = "\0\u0a00\u2000\u2f00\u3c00\u3e00"  # NUL; line end, space, / < > with their bytes swapped
 _ASCII = re.compile("[\x00-\x7f]+")
 
 

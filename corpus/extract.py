@@ -99,7 +99,7 @@ def _page(capture: Capture, config: Extract) -> Page:
             page = extract_page(html, config)
         except DecodingError as error:
             raise _RejectedError("undecodable", str(error)) from error
-        except (ValueError, RuntimeError, MemoryError, UnicodeError) as error:
+        except Exception as error:  # one page may not end the stage, whatever it makes a parser raise
             raise _RejectedError("extract_error", f"{type(error).__name__}: {error}"[:500]) from error
     if len(page.text.strip()) < config.min_characters:
         raise _RejectedError("empty_text", f"{len(page.text.strip())} characters of {config.min_characters}")

@@ -1,43 +1,41 @@
-"""The fetch loop of one host: breadth first, robots.txt first, every URL in exactly one outcome."""
+"""The fetch loop of one host: robots.txt first, breadth first, every URL in exactly one outcome."""
 
-import hashlib
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from corpus.charset import DecodingError, decode
-from corpus.crawling.fetch import Client, Failure, Pace, Response, address_of
+from corpus.crawling.exchange import Answer
+from corpus.crawling.fetch import Client, Failure, Pace
 from corpus.crawling.frontier import Link, Target, canonical
 from corpus.crawling.journal import Journal
-from corpus.crawling.scope import Robots, host_of, in_scope
+from corpus.crawling.outcome import answered, location
+from corpus.crawling.robots import REDIRECTS, Robots
+from corpus.crawling.scope import host_of, in_scope
 from corpus.crawling.snapshot import (
     DISALLOWED,
-    FETCHED,
-    HTTP_ERROR,
+    GIVEN_UP,
+    LOST,
     MALFORMED,
-    NOT_FOUND,
     OUT_OF_SCOPE,
     PAGE_LIMIT,
     REDIRECT,
     ROBOTS_FILE,
+    ROBOTS_UNREACHABLE,
     TOO_DEEP,
     TOO_MANY_REDIRECTS,
-    CrawlError,
+    URL_LIMIT,
     Row,
     table,
 )
-from corpus.crawling.source import CrawlSource, Politeness
-from corpus.html import HTML_TYPES, links, looks_like_html
-from corpus.sources.http import CodingError, Head, TooLargeError, decoded_body
+from corpus.crawling.source import Crawl
+from corpus.html import HTML_TYPES
+from corpus.sources.http import Head, decoded_body
 
-_ROBOTS_BYTES = 512_000  # RFC 9309, section 2.5: parsed at least as far
-_ROBOTS_REDIRECTS = 5  # section 2.3.1.2
-_AHEAD = 16  # requests a connection may be ahead of the writer
+_BUSY = frozenset({429, 502, 503, 504})  # as good as lost: a host that only ever says so keeps its crawl waiting
 
 Progress = Callable[[int, int], None]  # called with pages and bytes since the last call
 
@@ -52,79 +50,69 @@ class HostCrawl:
 
 
 def crawl_host(
-    host: str,
-    targets: Mapping[str, Target],
-    what: CrawlSource,
-    where: Politeness,
-    folder: Path,
-    progress: Progress | None = None,
+    host: str, targets: Mapping[str, Target], crawl: Crawl, folder: Path, progress: Progress | None = None
 ) -> HostCrawl:
     """Fetch what can be reached from `targets` within the host, into WARC segments below `folder`.
 
-    Started again, with more targets or after a kill, it asks only for what no committed segment holds.
-    Raises CrawlError if the host of a seed does not answer.
+    Started again, with more targets or after a kill, it asks only for what no segment holds. Whatever the host
+    does is an outcome; raises CrawlError only for a damaged segment.
     """
-    with Journal(folder, host, where.segment_pages) as journal:
-        return _HostCrawler(host, what, where, journal, progress).run(targets)
+    with (
+        Journal(folder, host, crawl.what, crawl.politeness.segment_pages) as journal,
+        closing(Client(crawl, Pace(crawl.politeness.delay_s, journal.latest))) as client,
+    ):
+        return _HostCrawler(host, crawl, journal, client, progress or _silent).run(targets)
+
+
+def _silent(pages: int, size: int) -> None:
+    return
 
 
 class _HostCrawler:
-    def __init__(
-        self, host: str, what: CrawlSource, where: Politeness, journal: Journal, progress: Progress | None
-    ) -> None:
-        self._host, self._what, self._where, self._journal = host, what, where, journal
-        self._progress = progress or (lambda pages, size: None)
-        self._admits = in_scope(what)
-        self._rows: dict[str, Row] = {}
+    def __init__(self, host: str, crawl: Crawl, journal: Journal, client: Client, progress: Progress) -> None:
+        self._host, self._crawl, self._what = host, crawl, crawl.what
+        self._journal, self._client, self._progress = journal, client, progress
+        self._admits = in_scope(crawl.what)
+        self._queue: dict[int, dict[str, int]] = {}  # depth -> URL -> redirects in a row before it
+        self._known: set[str] = set()
+        self._settled: set[str] = set()
+        self._left: dict[str, Row] = {}  # not asked for
         self._others: dict[str, Target] = {}
         self._robots: dict[str, Robots] = {}
-        self._robots_files: dict[str, tuple[Head, bytes]] = {}
-        self._pace = Pace(where.delay_s)
-        self._threads = threading.local()
-        self._clients: list[Client] = []
-        self._asked = 0
+        self._lost = 0  # requests lost in a row
+        self._beyond: list[tuple[str, int]] = []  # the first URL over max_urls, and how many there were
 
     def run(self, targets: Mapping[str, Target]) -> HostCrawl:
         """Depth by depth; within a depth, redirects are followed before the next."""
-        queue: dict[int, dict[str, int]] = {}
         for url, target in targets.items():
-            queue.setdefault(target.depth, {})[url] = target.redirects
-        pool = ThreadPoolExecutor(self._where.connections)
-        try:
-            for depth in range(self._what.max_depth + 2):
-                wave = queue.pop(depth, {})
-                while wave:
-                    wave = self._wave(wave, depth, queue, pool)
-        finally:
-            pool.shutdown(cancel_futures=True)
-            for client in self._clients:
-                client.close()
+            self._queue.setdefault(target.depth, {})[url] = target.redirects
+        self._known.update(targets)
+        for depth in range(self._what.max_depth + 2):
+            while wave := self._queue.pop(depth, None):
+                for url in sorted(wave):
+                    self._settle(url, depth, wave[url])
         self._journal.commit()
-        known = {**{url: row for url, row in self._journal.rows.items() if row.outcome == ROBOTS_FILE}, **self._rows}
-        found = tuple(Link(url, target) for url, target in sorted(self._others.items()))
-        return HostCrawl(self._host, table(known[url] for url in sorted(known)), found)
+        left = [row for url, row in self._left.items() if url not in self._journal]
+        for url, count in self._beyond:
+            left.append(Row(url, URL_LIMIT, f"and {count - 1} more links over max_urls, {self._what.max_urls}"))
+        index = pa.concat_tables([self._journal.index(), table(left)]).sort_by("url")
+        return HostCrawl(self._host, index, tuple(Link(url, way) for url, way in sorted(self._others.items())))
 
-    def _wave(
-        self, wave: Mapping[str, int], depth: int, queue: dict[int, dict[str, int]], pool: ThreadPoolExecutor
-    ) -> dict[str, int]:
-        """Settle the wave's URLs; returns the redirect targets still to be asked at this depth."""
-        to_ask: list[str] = []
-        for url in sorted(wave):
-            if url in self._rows:
-                continue
-            reason = self._refused(url, depth, wave[url])
+    def _settle(self, url: str, depth: int, redirects: int) -> None:
+        """Ask for a URL in scope, or say why not."""
+        if url in self._settled or url in self._left:
+            return
+        row = self._journal.get(url)
+        if row is None:
+            reason = self._refused(url, depth, redirects)
             if reason is not None:
-                self._rows[url] = Row(url, reason)
-                continue
-            self._asked += 1
-            to_ask.append(url)
-        redirected: dict[str, int] = {}
-        following = queue.setdefault(depth + 1, {})
-        for row in self._answers(to_ask, pool):
-            self._rows[row.url] = row
-            hops = wave[row.url] + 1 if row.outcome == REDIRECT else 0
-            self._follow(row.links, Target(depth if hops else depth + 1, hops), redirected if hops else following)
-        return redirected
+                self._left[url] = Row(url, reason)
+                return
+            # Meanwhile robots.txt may have led to this page.
+            row = self._journal.get(url) or self._store(self._row(url, self._client.fetch(url)))
+        self._settled.add(url)
+        self._lost = self._lost + 1 if row.outcome in LOST or row.status in _BUSY else 0
+        self._follow(row.links, Target(depth, redirects + 1) if row.outcome == REDIRECT else Target(depth + 1, 0))
 
     def _refused(self, url: str, depth: int, redirects: int) -> str | None:
         """Why a URL in scope is not asked for, or None."""
@@ -132,124 +120,84 @@ class _HostCrawler:
             return TOO_DEEP
         if redirects > self._what.max_redirects:
             return TOO_MANY_REDIRECTS
-        if not self._rules(url).allows(url, self._what.user_agent):
-            return DISALLOWED
-        return PAGE_LIMIT if self._asked >= self._what.max_pages else None
+        rules = self._rules(urlsplit(url).scheme)
+        if not rules.allows(url):
+            return ROBOTS_UNREACHABLE if rules.unreachable else DISALLOWED
+        if self._lost >= self._what.max_lost:
+            return GIVEN_UP
+        return PAGE_LIMIT if self._journal.pages >= self._what.max_pages else None
 
-    def _follow(self, urls: Sequence[str], target: Target, queue: dict[str, int]) -> None:
+    def _follow(self, urls: Sequence[str], target: Target) -> None:
         """Queue links of this host, keep links to other hosts in scope, settle the rest."""
+        wave = self._queue.setdefault(target.depth, {})
         for url in urls:
-            if url in self._rows:
+            if url not in self._known and len(self._known) >= self._what.max_urls:
+                first, count = self._beyond.pop() if self._beyond else (url, 0)
+                self._beyond.append((first, count + 1))
                 continue
+            self._known.add(url)
             if canonical(url) != url:
-                self._rows[url] = Row(url, MALFORMED)
+                self._left[url] = Row(url, MALFORMED)
             elif not self._admits(url):
-                self._rows[url] = Row(url, OUT_OF_SCOPE)
+                self._left[url] = Row(url, OUT_OF_SCOPE)
             elif host_of(url) == self._host:
-                queue[url] = min(queue.get(url, target.redirects), target.redirects)
+                wave[url] = min(wave.get(url, target.redirects), target.redirects)
             else:
                 self._others[url] = min(self._others.get(url, target), target)
 
-    def _answers(self, urls: Sequence[str], pool: ThreadPoolExecutor) -> Iterator[Row]:
-        """Rows of the URLs, in their order, whatever order the answers come in."""
-        width = self._where.connections * _AHEAD if self._pace.delay_s <= 0 else 1
-        for start in range(0, len(urls), width):
-            chunk = urls[start : start + width]
-            asked = [url for url in chunk if url not in self._journal.rows]
-            answers = dict(zip(asked, pool.map(self._fetch, asked), strict=True))
-            for url in chunk:
-                yield self._store(answers[url]) if url in answers else self._journal.rows[url]
+    def _row(self, url: str, result: Answer | Failure, *, robots: bool = False) -> tuple[Row, Answer | None]:
+        """The row of a request that has ended, and its answer if it is kept."""
+        if isinstance(result, Failure):
+            return Row(url, result.outcome, result.detail, result.status, fetched_at=result.failed_at), None
+        most = self._what.max_decoded_bytes
+        row = answered(url, result.head, result.body, result.fetched_at, most, robots=robots)
+        return row, result if row.payload_digest is not None else None
 
-    def _fetch(self, url: str, any_type: bool = False) -> Response | Failure:
-        client: Client | None = getattr(self._threads, "client", None)
-        if client is None:
-            client = self._threads.client = Client(self._what, self._where, self._pace)
-            self._clients.append(client)
-        return client.fetch(url, any_type=any_type)
+    def _store(self, ended: tuple[Row, Answer | None]) -> Row:
+        row, answer = ended
+        if answer is not None:
+            self._progress(1, len(answer.body))
+        return self._journal.add(row, answer)
 
-    def _store(self, answer: Response | Failure, outcome: str | None = None) -> Row:
-        if isinstance(answer, Failure):
-            return self._journal.add(Row(answer.url, answer.outcome, answer.detail, answer.status))
-        row = row_of(answer, self._what.max_decoded_bytes, outcome)
-        stored = answer if row.payload_digest is not None else None
-        self._progress(1, len(answer.body))
-        return self._journal.add(row, stored)
-
-    def _rules(self, url: str) -> Robots:
-        scheme = urlsplit(url).scheme
+    def _rules(self, scheme: str) -> Robots:
         if scheme not in self._robots:
-            robots = self._ask_robots(f"{scheme}://{self._host}/robots.txt")
-            self._robots[scheme] = robots
-            self._pace.delay_s = max(self._pace.delay_s, robots.delay(self._what.user_agent))
+            rules = self._robots[scheme] = self._read_robots(f"{scheme}://{self._host}/robots.txt")
+            pace, longest = self._client.pace, self._crawl.politeness.longest_wait_s
+            pace.delay_s = max(pace.delay_s, min(rules.delay_s, longest))
         return self._robots[scheme]
 
-    def _ask_robots(self, url: str) -> Robots:
-        """robots.txt, redirects followed; stored like any other response."""
-        for _ in range(_ROBOTS_REDIRECTS + 1):
-            row = self._journal.rows.get(url)
-            if url in self._robots_files:
-                head, body = self._robots_files[url]
-            elif row is not None and row.outcome == ROBOTS_FILE:
-                head, body = self._journal.response(row)
-            else:
-                answer = self._fetch(url, any_type=True)
-                if isinstance(answer, Failure):
-                    return self._silent(answer)
-                if self._store(answer, ROBOTS_FILE).outcome != ROBOTS_FILE:
-                    return Robots.from_response(None, "")  # a body that cannot be decoded
-                head, body = answer.head, answer.body
-            self._robots_files[url] = head, body
-            target = canonical(urljoin(url, head.headers.get("location", "")))
-            if not 300 <= head.status < 400 or target is None:
-                text = decoded_body(head, body, self._what.max_decoded_bytes)[:_ROBOTS_BYTES]
-                return Robots.from_response(head.status, text.decode("utf-8-sig", "replace"))
-            url = target
-        return Robots.from_response(404, "")  # section 2.3.1.2: as if there were none
+    def _read_robots(self, url: str) -> Robots:
+        """The rules at a URL, redirects followed: to other hosts too, over HTTP, at addresses that may be asked."""
+        agent = self._what.user_agent
+        for _ in range(REDIRECTS + 1):
+            row = self._journal.get(url) or self._ask_robots(url)
+            if row.payload_digest is None:
+                return Robots.absent(None, agent)
+            head, body = self._journal.answer(row)
+            target = location(url, head)
+            if target is None:
+                return self._rules_in(head, body)
+            url = canonical(target) or ""
+            if not url.startswith(("http://", "https://")):
+                break
+        return Robots.absent(404, agent)  # section 2.3.1.2: a redirect without end, or to nowhere, is no file
 
-    def _silent(self, failure: Failure) -> Robots:
-        if any(host_of(seed) == self._host for seed in self._what.seeds) and failure.outcome != "too_large":
-            scheme = urlsplit(failure.url).scheme
-            address, port = address_of(scheme, host_of(failure.url), self._where)
-            raise CrawlError(
-                f"host {self._host!r} of source.seeds does not answer at {address}:{port} ({failure.outcome}: "
-                f"{failure.detail}): start its server, or set the crawl's hosts to {{{self._host}: address:port}}"
-            )
-        return Robots.from_response(None, "")
+    def _ask_robots(self, url: str) -> Row:
+        result = self._client.fetch(url, any_type=True)
+        if isinstance(result, Failure):
+            return self._store(self._row(url, result))
+        row, answer = self._row(url, result, robots=not self._is_page(url, result.head))
+        if row.outcome == ROBOTS_FILE:
+            wanted, longest = self._rules_in(result.head, result.body).delay_s, self._crawl.politeness.longest_wait_s
+            if wanted > longest:
+                row = replace(row, detail=f"Crawl-delay {wanted:g} cut to {longest:g} s")
+        return self._store((row, answer))
 
+    def _rules_in(self, head: Head, body: bytes) -> Robots:
+        return Robots.of(head.status, decoded_body(head, body, self._what.max_decoded_bytes), self._what.user_agent)
 
-def row_of(answer: Response, max_decoded_bytes: int, outcome: str | None = None) -> Row:
-    """The index row of an answer, with its links; a body that cannot be decoded is an outcome without digest."""
-    head = answer.head
-    try:
-        payload = decoded_body(head, answer.body, max_decoded_bytes)
-    except TooLargeError as error:
-        return Row(answer.url, "too_large", str(error), answer.status)
-    except CodingError as error:
-        return Row(answer.url, "bad_coding", str(error), answer.status)
-    found: Iterable[str] = ()
-    if outcome is None:
-        if answer.location is not None:
-            outcome, found = REDIRECT, [urljoin(answer.url, answer.location.strip()).partition("#")[0]]
-        elif answer.status == 200:
-            outcome, found = FETCHED, page_links(payload, answer.url, head.media_type, head.charset)
-        else:
-            outcome = NOT_FOUND if answer.status == 404 else HTTP_ERROR
-    return Row(
-        url=answer.url,
-        outcome=outcome,
-        status=answer.status,
-        payload_digest=hashlib.sha256(payload).digest(),
-        content_type=head.headers.get("content-type"),
-        fetched_at=answer.fetched_at,
-        links=tuple(dict.fromkeys(canonical(url) or url for url in found)),
-    )
-
-
-def page_links(payload: bytes, url: str, media_type: str | None, charset: str | None) -> list[str]:
-    """Links of a page; none where the bytes are no readable HTML."""
-    if media_type not in HTML_TYPES if media_type else not looks_like_html(payload):
-        return []
-    try:
-        return links(decode(payload, charset).text, url)
-    except DecodingError:
-        return []
+    def _is_page(self, url: str, head: Head) -> bool:
+        """Whether what robots.txt redirects to is a page of this crawl: sites send what they lack to their home."""
+        if urlsplit(url).path == "/robots.txt" or host_of(url) != self._host or not self._admits(url):
+            return False
+        return head.status != 200 or head.media_type in HTML_TYPES

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.printable import printable
 
 # Outcomes of URLs that were answered and stored.
 FETCHED, ROBOTS_FILE, REDIRECT, NOT_FOUND, HTTP_ERROR = "fetched", "robots_file", "redirect", "http_404", "http_error"
-# Outcomes of URLs asked for in vain.
-FAILURES = ("timeout", "connection_lost", "bad_response", "unreachable_host", "too_large", "not_html", "bad_coding")
+# Outcomes of URLs asked for in vain. `crawler_error` is a case that nobody foresaw, said in the detail.
+LOST = frozenset({"timeout", "connection_lost", "bad_response", "unreachable_host"})  # worth another attempt
+FAILURES = (*sorted(LOST), "refused_address", "bad_certificate", "too_large", "not_html", "bad_coding", "crawler_error")
 # Outcomes of URLs never asked for.
-OUT_OF_SCOPE, DISALLOWED, PAGE_LIMIT = "out_of_scope", "robots_disallowed", "page_limit"
+OUT_OF_SCOPE, DISALLOWED, ROBOTS_UNREACHABLE = "out_of_scope", "robots_disallowed", "robots_unreachable"
+PAGE_LIMIT, URL_LIMIT, GIVEN_UP = "page_limit", "url_limit", "host_given_up"
 TOO_DEEP, TOO_MANY_REDIRECTS, MALFORMED = "too_deep", "too_many_redirects", "malformed_url"
 
 SNAPSHOT = pa.schema(
@@ -31,7 +37,9 @@ SNAPSHOT = pa.schema(
     ]
 )
 # What a finished WARC segment remembers, so that a killed crawl goes on without asking again.
-SEGMENT = SNAPSHOT.append(pa.field("links", pa.list_(pa.string()), nullable=False))
+SEGMENT = SNAPSHOT.append(pa.field("end", pa.int64(), nullable=False)).append(
+    pa.field("links", pa.list_(pa.string()), nullable=False)
+)
 
 
 class CrawlError(RuntimeError):
@@ -40,7 +48,10 @@ class CrawlError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One URL of the index; `links` are a page's links or a redirect's target, canonical where they can be."""
+    """One URL of the index.
+
+    `links` are a page's links or a redirect's target, canonical where they can be; `end` is where its records end.
+    """
 
     url: str
     outcome: str
@@ -52,6 +63,7 @@ class Row:
     warc: str | None = None
     offset: int | None = None
     length: int | None = None
+    end: int | None = None
     links: tuple[str, ...] = ()
 
     def columns(self, schema: pa.Schema) -> dict[str, Any]:
@@ -65,22 +77,34 @@ def table(rows: Iterable[Row], schema: pa.Schema = SNAPSHOT) -> pa.Table:
 
 
 def sealed(indexes: Iterable[pa.Table]) -> pa.Table:
-    """One index of all hosts, sorted by URL, status and digest; a URL two hosts left alone is there once.
+    """One index of all hosts, sorted by URL. A URL that several hosts met is there once: as a page if it is one,
+    else as a kept answer if there is one, else as it was asked for.
 
     Raises CrawlError when no page was fetched.
     """
-    seen: dict[str, dict[str, Any]] = {}
-    for index in indexes:
-        for row in index.to_pylist():
-            kept = seen.get(row["url"])
-            if kept is None or (kept["warc"] is None and row["warc"] is not None):
-                seen[row["url"]] = row
-    ordered = sorted(seen.values(), key=lambda row: (row["url"], row["status"] or 0, row["payload_digest"] or b""))
-    found = pa.Table.from_pylist(ordered, schema=SNAPSHOT)
+    together = pa.concat_tables(list(indexes))
+    kept, asked = np.asarray(together["warc"].is_valid()), np.asarray(together["fetched_at"].is_valid())
+    robots = np.asarray(pc.equal(together["outcome"], ROBOTS_FILE))
+    rank = np.select([kept & ~robots, kept, asked], [0, 1, 2], 3)
+    ordered = together.append_column("rank", pa.array(rank)).sort_by([("url", "ascending"), ("rank", "ascending")])
+    urls = ordered["url"].combine_chunks()
+    first = np.ones(len(urls), bool)
+    first[1:] = np.asarray(pc.not_equal(urls[1:], urls[:-1]))
+    found = ordered.filter(pa.array(first)).select(SNAPSHOT.names).cast(SNAPSHOT)
     counts = outcomes(found)
     if not counts.get(FETCHED):
-        raise CrawlError(f"no page was fetched, outcomes {counts}: check source.seeds, source.paths and robots.txt")
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise CrawlError(
+            f"no page was fetched ({_cause(found)}{told}): start the servers, or check source.seeds, source.paths, "
+            "robots.txt and site.hosts"
+        )
     return found
+
+
+def _cause(index: pa.Table) -> str:
+    """The first request that failed, in words."""
+    failed = index.filter(pc.is_in(index["outcome"], pa.array(FAILURES))).slice(0, 1).to_pylist()
+    return "".join(f"{printable(row['url'])}: {row['outcome']}: {row['detail']}; " for row in failed)
 
 
 def outcomes(index: pa.Table) -> dict[str, int]:

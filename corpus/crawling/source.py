@@ -1,7 +1,8 @@
-"""What a crawl fetches (hashed) and how politely and from where (not hashed)."""
+"""What a crawl fetches (hashed), and how politely and from where (not hashed)."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -25,13 +26,6 @@ def _pattern(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{value!r} is not host:port, such as 127.0.0.1:8080")
-    return value
-
-
 @configuration
 class CrawlSource:
     """A crawl: where it starts, how far it goes and what it takes."""
@@ -48,29 +42,46 @@ class CrawlSource:
         tuple[Annotated[str, AfterValidator(_pattern)], ...], Doc("regular expressions of URLs left out")
     ] = ()
     max_pages: Annotated[int, Field(ge=1), Doc("URLs asked of one host at most")] = 100_000
+    max_urls: Annotated[
+        int, Field(ge=1), Doc("URLs of one host's crawl that are remembered, asked or not; later ones are counted")
+    ] = 1_000_000
     max_depth: Annotated[int, Field(ge=0), Doc("links followed from a seed at most")] = 50
     max_redirects: Annotated[int, Field(ge=0), Doc("redirects followed in a row at most")] = 5
     max_bytes: Annotated[int, Field(ge=1), Doc("longer bodies are left as too_large, as transferred")] = 8 << 20
     max_decoded_bytes: Annotated[int, Field(ge=1), Doc("the same once decompressed")] = 64 << 20
-    timeout_s: Annotated[float, Field(gt=0), Doc("seconds without an answer before a request counts as lost")] = 20.0
+    timeout_s: Annotated[
+        float, Field(gt=0), Doc("seconds a request may take in all, from name resolution to the last byte")
+    ] = 60.0
     retries: Annotated[int, Field(ge=0), Doc("attempts after the first, for lost requests, 429 and 5xx")] = 2
-    user_agent: Annotated[str, Field(min_length=1), Doc("name given to servers and looked up in robots.txt")] = (
-        "SikuBot/0.1"
-    )
+    max_lost: Annotated[int, Field(ge=1), Doc("requests lost in a row after which a host is given up")] = 10
+    user_agent: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z_-]+(/[0-9A-Za-z._-]+)?( [ -~]*)?$"),
+        Doc("name given to servers; its product token, before any `/`, is looked up in robots.txt"),
+    ] = "SikuBot/0.1"
 
 
 @configuration
 class Politeness:
-    """How a crawl behaves at one host, and where hosts are found."""
+    """What a crawler owes to hosts: one request at a time, spaced."""
 
     delay_s: Annotated[
         float, Field(ge=0), Doc("seconds between two requests to a host; robots.txt may ask for more")
     ] = 1.0
-    connections: Annotated[int, Field(ge=1, le=64), Doc("open connections to a host, where the delay is 0")] = 2
+    longest_wait_s: Annotated[
+        float, Field(ge=0), Doc("longest Crawl-delay and Retry-After obeyed; longer ones are cut to it")
+    ] = 60.0
     retry_wait_s: Annotated[float, Field(ge=0), Doc("seconds before the first retry, doubled for each one after")] = 1.0
-    hosts: Annotated[
-        Mapping[str, Annotated[str, AfterValidator(_address)]], Doc("host -> address:port, in place of name resolution")
-    ] = Field(default_factory=dict)
-    segment_pages: Annotated[
-        int, Field(ge=1), Doc("responses a WARC segment holds; a killed crawl loses one at most")
-    ] = 200
+    segment_pages: Annotated[int, Field(ge=1), Doc("URLs asked for after which a WARC segment is closed")] = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Crawl:
+    """What is crawled, how politely, and at which address:port hosts are found that DNS is not asked for.
+
+    Only hosts in `addresses` may lie in the crawler's own network.
+    """
+
+    what: CrawlSource
+    politeness: Politeness = field(default_factory=Politeness)
+    addresses: Mapping[str, str] = field(default_factory=dict)

@@ -1,15 +1,17 @@
 """A folder of HTML files: a mirror, a manual, a static site."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import quote, urljoin
 
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Item, files_below, group_files, relative_name
+from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.files import Format, grouped, listed, read_files
 
-SUFFIXES = (".html", ".htm", ".xhtml")
+FORMAT = Format("html", (".html", ".htm", ".xhtml"))
 
 
 @configuration
@@ -29,23 +31,23 @@ class HtmlSource:
     def items(self) -> list[Item]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
-        return group_files(root, files_below(root, SUFFIXES))
+        return grouped(root, listed(root, FORMAT))
 
     def read(self, item: Item) -> Iterator[Capture]:
-        """One capture a file; a file that cannot be read is a capture with reason `unreadable`."""
-        for path in files_below(item.path, SUFFIXES)[item.start : item.stop]:
-            name = relative_name(path, item.path)
-            url: str | None = None
-            record: str | None = name
-            if self.base_url is not None:
-                url, record = urljoin(self.base_url.rstrip("/") + "/", quote(name)), None
-            if path.stat().st_size > self.max_bytes:
-                yield Capture(url, record, error="too_large", detail=f"over {self.max_bytes} bytes")
-                continue
-            try:
-                payload = path.read_bytes()
-            except OSError as error:
-                yield Capture(url, record, error="unreadable", detail=str(error.strerror))
-                continue
-            kind = "application/xhtml+xml" if path.suffix.lower() == ".xhtml" else "text/html"
-            yield Capture(url, record, payload, kind, declared_language=self.language)
+        """One capture a file."""
+        return read_files(item, FORMAT, self._page)
+
+    def wanted(self) -> str:
+        """What makes a document, for a source that gave none."""
+        return "HTML pages with text"
+
+    def _page(self, path: Path, entry: Entry) -> Iterator[Capture]:
+        url: str | None = None
+        record: str | None = entry.name
+        if self.base_url is not None:
+            url, record = urljoin(self.base_url.rstrip("/") + "/", quote(entry.name)), None
+        if path.stat().st_size > self.max_bytes:
+            yield Capture(url, record, error="too_large", detail=f"over {self.max_bytes} bytes")
+            return
+        kind = "application/xhtml+xml" if path.suffix.lower() == ".xhtml" else "text/html"
+        yield Capture(url, record, path.read_bytes(), kind, declared_language=self.language)

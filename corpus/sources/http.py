@@ -1,9 +1,19 @@
 """HTTP messages as stored: headers, and bodies undone of their codings."""
 
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.message import Message
+
+_STATUS = re.compile(r"HTTP/[0-9](?:\.[0-9])?[ \t]+([0-9]{3})(?![0-9])", re.ASCII | re.IGNORECASE)
+_CHARSET = re.compile(r""";\s*charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;"']+))""", re.ASCII | re.IGNORECASE)
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]{0,4096})?\r\n")
+_TRAILER = re.compile(rb"(?:[^\r\n]+\r\n)*(?:\r\n)?\Z")
+_HEAD = 256 << 10  # bytes a head may take
+_GZIP = b"\x1f\x8b"
+_PIECE = 64 << 10  # zlib copies what lies behind a member: small pieces keep many members linear
+_MEMBERS = 1000  # gzip members a body may have; servers send one
+_RATIO, _FREE = 250, 1 << 20  # a body over 1 MiB may decode to 250 times its size: text reaches a tenth of that
 
 
 class CodingError(ValueError):
@@ -28,86 +38,99 @@ class Head:
 
     @property
     def charset(self) -> str | None:
-        """The charset parameter of the content type."""
-        message = Message()
-        message["content-type"] = self.headers.get("content-type", "")
-        value = message.get_param("charset")
-        return value if isinstance(value, str) else None
+        """The charset parameter of the content type, the first of several; RFC 2231's `charset*` is not read."""
+        found = _CHARSET.search(self.headers.get("content-type", ""))
+        return None if found is None else next((value for value in found.groups() if value), None)
 
 
 def split_message(block: bytes) -> tuple[Head, bytes] | None:
-    """Head and body of a stored HTTP response, or None if it has no status line."""
-    ends = [(at, len(mark)) for mark in (b"\r\n\r\n", b"\n\n") if (at := block.find(mark)) >= 0]
+    """Head and body of a stored HTTP response, or None if it has no status line or a head over 256 KiB."""
+    ends = [(at, len(mark)) for mark in (b"\r\n\r\n", b"\n\n") if (at := block.find(mark, 0, _HEAD)) >= 0]
     at, width = min(ends) if ends else (len(block), 0)
-    lines = block[:at].decode("latin-1").splitlines()
-    parts = lines[0].split(None, 2) if lines else []
-    if len(parts) < 2 or not parts[0].upper().startswith("HTTP") or not parts[1].isdigit():
+    # Not str.splitlines: it breaks at \x0b, \x1c or \x85 too, and a header's value could forge another header.
+    lines = re.split(r"\r?\n", block[:at].decode("latin-1")) if at <= _HEAD else [""]
+    status = _STATUS.match(lines[0])
+    if status is None:
         return None
-    headers: dict[str, str] = {}
+    values: dict[str, list[str]] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        key = name.strip().lower()
         if colon:
-            headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
-    return Head(int(parts[1]), headers), block[at + width :]
+            values.setdefault(name.strip().lower(), []).append(value.strip())
+    return Head(int(status[1]), {name: ", ".join(given) for name, given in values.items()}), block[at + width :]
 
 
 def _dechunk(body: bytes) -> bytes:
+    """The data of a chunked body (RFC 9112, section 7.1).
+
+    Crawlers store dechunked bodies under the old header: one whose first chunk does not hold is returned as it is.
+    """
     out: list[bytes] = []
     at = 0
-    while True:
-        end = body.find(b"\r\n", at)
-        size = body[at:end].split(b";")[0].strip() if end >= 0 else b""
-        try:
-            length = int(size, 16)
-        except ValueError:
-            if at == 0:  # crawlers store dechunked bodies under the old header
-                return body
-            raise CodingError(f"bad chunk size {size[:20]!r} at byte {at}") from None
-        if length == 0:
+    while chunk := _CHUNK.match(body, at):
+        length = int(chunk[1], 16)
+        end = chunk.end() + length
+        if length == 0 and (at or _TRAILER.match(body, end)):
             return b"".join(out)
-        if end + 2 + length > len(body):
+        if end > len(body):
             raise CodingError(f"chunk of {length} bytes at byte {at} runs past the end")
-        out.append(body[end + 2 : end + 2 + length])
-        at = end + 2 + length + 2
+        if length == 0 or body[end : end + 2] != b"\r\n":
+            break
+        out.append(body[chunk.end() : end])
+        at = end + 2
+    if at == 0:
+        return body
+    raise CodingError(f"bad chunk {body[at : at + 20]!r} at byte {at}")
 
 
 def _inflate(body: bytes, wbits: int, most: int) -> bytes:
+    """Decompressed bytes of a zlib or raw deflate stream, or of gzip members one after another."""
     out: list[bytes] = []
-    size = 0
-    rest = body
-    while rest:  # concatenated gzip members
-        stream = zlib.decompressobj(wbits)
-        piece = stream.decompress(rest, most - size + 1)
+    size = members = at = 0
+    stream = zlib.decompressobj(wbits)
+    while at < len(body):
+        piece = stream.decompress(body[at : at + _PIECE], most - size + 1)
         size += len(piece)
         if size > most:
             raise TooLargeError(f"over {most} bytes once decoded")
         out.append(piece)
+        at = min(at + _PIECE, len(body)) - len(stream.unconsumed_tail) - len(stream.unused_data)
         if not stream.eof:
-            raise CodingError("compressed body ends early")
-        rest = stream.unused_data if stream.unused_data[:2] == b"\x1f\x8b" else b""
+            continue
+        if body[at : at + 2] != _GZIP:
+            return b"".join(out)
+        members += 1
+        if members == _MEMBERS:
+            raise CodingError(f"over {_MEMBERS} gzip members")
+        stream = zlib.decompressobj(wbits)
+    if not stream.eof:
+        raise CodingError("compressed body ends early")
     return b"".join(out)
 
 
 def _uncoded(body: bytes, coding: str, most: int) -> bytes:
-    if coding in ("", "identity", "none", "utf-8"):
+    if not body or coding in ("", "identity", "none", "utf-8"):
         return body
+    most = min(most, max(len(body) * _RATIO, _FREE))
     if coding in ("gzip", "x-gzip"):
-        return _inflate(body, 31, most) if body[:2] == b"\x1f\x8b" else body
+        return _inflate(body, 31, most) if body[:2] == _GZIP else body
     if coding == "deflate":
         # The name means zlib; some servers send the bare stream.
         zlib_header = len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
         return _inflate(body, 15 if zlib_header else -15, most)
-    raise CodingError(f"content coding {coding!r} is not supported")
+    raise CodingError(f"content coding {coding[:40]!r} is not supported")
 
 
 def decoded_body(head: Head, body: bytes, most: int) -> bytes:
     """The body after transfer and content decoding. Raises CodingError, TooLargeError."""
     if "chunked" in head.headers.get("transfer-encoding", "").lower():
         body = _dechunk(body)
+    codings = [coding.strip() for coding in head.headers.get("content-encoding", "").lower().split(",")]
+    if len(codings) > 3:  # each multiplies what a bomb costs
+        raise CodingError(f"{len(codings)} content codings")
     try:
-        for coding in reversed(head.headers.get("content-encoding", "").lower().split(",")):
-            body = _uncoded(body, coding.strip(), most)
+        for coding in reversed(codings):
+            body = _uncoded(body, coding, most)
     except zlib.error as error:
         raise CodingError(str(error)) from error
     if len(body) > most:

@@ -1,143 +1,170 @@
-"""JSON lines: one document a line, as text."""
+"""JSON lines and JSON files: one document an object, as text."""
 
-import gzip
-import io
 import json
-import zlib
+import mmap
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Item, files_below, relative_name
+from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.files import COMPRESSED, Format, grouped, listed, read_files
+from corpus.sources.rows import RowFields
+from corpus.sources.streams import CorruptError, EndError, Stream, open_stream
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".json.gz")
-RANGE = 32 << 20  # an uncompressed file is cut into items of this size, on line ends
+_LINES = (".jsonl", ".ndjson")
+_ENDS = ("", ".gz", ".zst", ".xz", ".bz2")
+_VALUES = tuple(f".json{end}" for end in _ENDS)
+FORMAT = Format("jsonl", (*(f"{name}{end}" for name in _LINES for end in _ENDS), *_VALUES), COMPRESSED)
+RANGE = 32 << 20  # an uncompressed file of lines is cut into items of this size, on line ends
+_DECODER = json.JSONDecoder()
+_BETWEEN = re.compile(r"[\s,]*")
 
 
 @configuration
-class JsonlSource:
-    """Documents of .jsonl, .jsonl.gz and .jsonl.zst files; no HTML is parsed."""
+class JsonlSource(RowFields):
+    """Objects of .jsonl, .ndjson and .json files, plain, .gz, .zst, .xz or .bz2; no HTML is parsed."""
 
     version: ClassVar[int] = 1
 
     kind: Literal["jsonl"] = "jsonl"
     path: Annotated[FileRef, Doc("folder, or one file")]
-    text_field: Annotated[str, Doc("field that holds the text")] = "text"
-    url_field: Annotated[str, Doc("field that holds the URL, where a line has one")] = "url"
-    id_field: Annotated[str, Doc("field that names the record, where it has no URL; else its byte offset does")] = "id"
-    title_field: Annotated[str, Doc("field that holds the title, where a line has one")] = "title"
-    language_field: Annotated[str, Doc("field that holds the declared language")] = "language"
-    max_bytes: Annotated[int, Field(ge=1), Doc("longer lines are dropped as too_large")] = 64 << 20
+    max_file_bytes: Annotated[
+        int, Field(ge=1), Doc("larger .json files are dropped as too_large, since they are read whole; lines are not")
+    ] = 1 << 30
 
     def items(self) -> list[Item]:
-        """Byte ranges of 32 MiB of each file; a compressed file is one item."""
+        """Byte ranges of 32 MiB of each file of lines; a compressed file and a .json file are one item."""
         root = self.path.resolve()
+        entries = listed(root, FORMAT)
         items: list[Item] = []
-        for path in files_below(root, SUFFIXES):
-            name, size = relative_name(path, root), path.stat().st_size
-            step = size if path.suffix in (".gz", ".zst") else RANGE
-            for start in range(0, size, step) if size else ():
-                stop = min(start + step, size)
-                items.append(Item(f"{name}@{start}-{stop}", path, start, stop, stop - start))
-        return items
+        for entry in entries:
+            if entry.error is not None:
+                continue
+            step = RANGE if entry.path.lower().endswith(_LINES) else max(entry.bytes, 1)
+            for start in range(0, max(entry.bytes, 1), step):
+                stop = min(start + step, entry.bytes)
+                items.append(Item(f"{entry.name}@{start}-{stop}", root, (entry,), stop - start, start, stop))
+        left = [entry for entry in entries if entry.error is not None]
+        return items + (grouped(root, left) if left else [])
 
     def read(self, item: Item) -> Iterator[Capture]:
-        """One capture a line that is not blank; a compressed file that ends early ends in `truncated_record`."""
-        root = self.path.resolve()
-        name = relative_name(item.path, root)
-        offset = item.start
+        """One capture a line that is not blank, or a value of a .json file.
+
+        Reasons besides those of a row: `bad_json`, `zero_bytes`, `truncated_record` and `corrupt_record` for what
+        is left of a compressed file after damage.
+        """
+
+        def read(path: Path, entry: Entry) -> Iterator[Capture]:
+            if path.stat().st_size:
+                with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    yield from self._objects(data, entry, item)
+
+        return read_files(item, FORMAT, read)
+
+    def _objects(self, data: mmap.mmap, entry: Entry, item: Item) -> Iterator[Capture]:
+        stream, start, stop = open_stream(data, 0), item.start, item.stop
+        offset = start
         try:
-            with _open(item.path) as file:
-                for offset, line in _lines(file, item, self.max_bytes):
-                    record = f"{name}@{offset}"
-                    if line is None:
-                        yield Capture(record=record, error="too_large", detail=f"a line over {self.max_bytes} bytes")
-                    elif line.strip():
-                        yield _capture(self, record, line)
-        except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
-            if item.path.suffix not in (".gz", ".zst"):
-                raise
-            yield Capture(record=f"{name}@after-{offset}", error="truncated_record", detail=f"{error}"[:300])
+            if entry.path.lower().endswith(_LINES) and type(stream) is Stream:
+                if start:  # the line that runs into this range belongs to the item it starts in
+                    start = data.find(b"\n", start - 1, stop or len(data)) + 1
+                    if not start:
+                        return
+                    stream = Stream(data, start)
+            elif not entry.path.lower().endswith(_VALUES) or _begins_with_line(stream, self.max_bytes):
+                stop = None
+            else:
+                yield from self._values(stream, entry)
+                return
+            for offset, line in _split(stream, start, stop, self.max_bytes):
+                record = f"{entry.name}@{offset}"
+                if line is None:
+                    yield Capture(record=record, error="too_large", detail=f"a line over {self.max_bytes} bytes")
+                elif line.strip():
+                    yield self._line(line, record)
+        except (EndError, CorruptError) as error:
+            reason = "truncated_record" if isinstance(error, EndError) else "corrupt_record"
+            yield Capture(record=f"{entry.name}@after-{offset}", error=reason, detail=str(error))
 
+    def _line(self, line: bytes, record: str) -> Capture:
+        if not line.strip(b"\0\r\n"):
+            return Capture(record=record, error="zero_bytes", detail=f"{len(line)} bytes of zero")
+        try:
+            return self._value(json.loads(line), record, line)
+        except (ValueError, RecursionError) as error:
+            detail = f"{type(error).__name__}: {error}"[:300]
+            return Capture(record=record, payload=line, error="bad_json", detail=detail)
 
-def _open(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    if path.suffix == ".zst":
-        import pyarrow as pa
+    def _value(self, value: Any, record: str, line: bytes = b"") -> Capture:  # noqa: ANN401 - any JSON
+        if isinstance(value, dict):
+            return self.capture(value, record, line)
+        return Capture(record=record, payload=line, error="bad_json", detail=f"a {type(value).__name__}, not an object")
 
-        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
-    return path.open("rb")
-
-
-def _lines(file: BinaryIO, item: Item, most: int) -> Iterator[tuple[int, bytes | None]]:
-    """Offset and bytes of each line that starts in the item's range; None for a line over `most` bytes."""
-    offset = item.start
-    if offset:
-        # The line that runs into this range belongs to the item it starts in.
-        file.seek(offset - 1)
-        while True:
-            skipped = file.readline(most)
-            offset += len(skipped)
-            if not skipped or skipped.endswith(b"\n"):
-                break
-        offset -= 1
-    whole = item.path.suffix in (".gz", ".zst")
-    while whole or offset < item.stop:
-        line = file.readline(most + 1)
-        if not line:
+    def _values(self, stream: Stream, entry: Entry) -> Iterator[Capture]:
+        """The objects of a file that holds one, a list of them, or one after another."""
+        while len(stream.buffer) <= self.max_file_bytes and stream.fill():
+            pass
+        if len(stream.buffer) > self.max_file_bytes:
+            detail = f"over {self.max_file_bytes} bytes (max_file_bytes): JSON lines are read in pieces"
+            yield Capture(record=entry.name, error="too_large", detail=detail)
             return
-        start, offset = offset, offset + len(line)
-        if len(line) <= most or line.endswith(b"\n"):
-            yield start, line
+        try:
+            text = stream.buffer.decode(json.detect_encoding(stream.buffer)).lstrip("\ufeff").strip()
+        except UnicodeDecodeError as error:
+            yield Capture(record=entry.name, error="bad_unicode", detail=str(error)[:300])
+            return
+        is_list, closed = text.startswith("["), text.endswith("]")
+        at, end = int(is_list), len(text) - (is_list and closed)
+        while (at := _skipped(text, at)) < end:
+            record = f"{entry.name}@{at}"
+            try:
+                value, stop = _DECODER.raw_decode(text, at)
+            except (ValueError, RecursionError) as error:
+                rest = f"{type(error).__name__}: {error}; {len(text) - at} characters are left"
+                yield Capture(record=record, error="bad_json", detail=rest[:300])
+                return
+            yield self._value(value, record, text[at:stop].encode("utf-8", "replace"))
+            at = stop
+        if is_list and not closed:
+            yield Capture(record=f"{entry.name}@{at}", error="bad_json", detail="a list without an end")
+
+
+def _skipped(text: str, at: int) -> int:
+    found = _BETWEEN.match(text, at)
+    return found.end() if found else at
+
+
+def _split(stream: Stream, start: int, stop: int | None, most: int) -> Iterator[tuple[int, bytes | None]]:
+    """Offset and bytes of each line that starts before `stop`; None for a line over `most` bytes."""
+    offset, scanned, passed = start, 0, 0  # passed: bytes of a long line that are let go
+    while stop is None or offset < stop:
+        end = stream.buffer.find(b"\n", scanned)
+        if end >= 0:
+            line = stream.drop(end + 1)
+            yield offset, line if passed + end <= most else None
+            offset, scanned, passed = offset + passed + end + 1, 0, 0
             continue
-        while rest := file.readline(most):
-            offset += len(rest)
-            if rest.endswith(b"\n"):
-                break
-        yield start, None
+        scanned = len(stream.buffer)
+        if passed + scanned > most:
+            stream.drop(scanned)
+            passed, scanned = passed + scanned, 0
+        beyond = stop is not None and passed and offset + passed >= stop
+        if beyond or not stream.fill():
+            if passed or stream.buffer:
+                yield offset, None if passed else stream.drop(scanned)
+            return
 
 
-def _string(row: dict[str, Any], name: str) -> str | None:
-    value = row.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _capture(source: JsonlSource, record: str, line: bytes) -> Capture:
+def _begins_with_line(stream: Stream, most: int) -> bool:
+    """Whether the first line is an object by itself."""
+    while b"\n" not in stream.buffer and len(stream.buffer) <= most and stream.fill():
+        pass
+    first = stream.peek(most).partition(b"\n")[0]
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return Capture(record=record, payload=line, error="bad_json", detail=f"{type(error).__name__}: {error}"[:300])
-    if not isinstance(row, dict):
-        return Capture(record=record, payload=line, error="bad_json", detail=f"a {type(row).__name__}, not an object")
-    name = row.get(source.id_field)
-    url = _string(row, source.url_field)
-    key = None if url else str(name) if isinstance(name, str | int) and name != "" else record
-    text = row.get(source.text_field)
-    if not isinstance(text, str):
-        found = "no field" if text is None else f"a {type(text).__name__} in field"
-        detail = f"{found} {source.text_field!r}"
-        return Capture(_encodable(url), _encodable(key), payload=line, error="missing_text", detail=detail)
-    try:
-        payload = text.encode()
-    except UnicodeEncodeError as error:
-        detail = f"half a surrogate pair at character {error.start}"
-        return Capture(_encodable(url), _encodable(key), payload=line, error="bad_unicode", detail=detail)
-    return Capture(
-        _encodable(url),
-        _encodable(key),
-        payload,
-        "text/plain",
-        "utf-8",
-        declared_language=_encodable(_string(row, source.language_field)),
-        title=_encodable(_string(row, source.title_field)),
-        text=text,
-    )
-
-
-def _encodable(value: str | None) -> str | None:
-    """The value with half surrogates escaped, which JSON can write and UTF-8 cannot."""
-    return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -9,9 +9,11 @@ from corpus.crawling.source import CrawlSource
 from corpus.sources.capture import Capture, Item, SourceError
 from corpus.sources.html import HtmlSource
 from corpus.sources.jsonl import JsonlSource
-from corpus.sources.warc import WarcSource, read_warcs, warc_items
+from corpus.sources.parquet import ParquetSource
+from corpus.sources.text import TextSource
+from corpus.sources.warc import WarcSource
 
-SOURCES = (CrawlSource, HtmlSource, WarcSource, JsonlSource)
+SOURCES = (CrawlSource, HtmlSource, WarcSource, JsonlSource, ParquetSource, TextSource)
 
 
 class Source(Protocol):
@@ -36,16 +38,31 @@ class Source(Protocol):
         """Captures of an item, in file order; broken records come as captures with a reason."""
         ...
 
+    def wanted(self) -> str:
+        """What makes a document: for the error of a source that gave none."""
+        ...
+
 
 def items(source: CrawlSource | Source, snapshot: Path | None = None) -> list[Item]:
     """Pieces of a source; those of a crawl are read from its `snapshot`, a folder of WARCs. Raises SourceError."""
     if not isinstance(source, CrawlSource):
         return source.items()
+    from corpus.crawling.captures import snapshot_items  # the crawler itself is not needed to plan
+
     if snapshot is None:
         raise SourceError("a crawl is read from its snapshot: crawl first, then name the snapshot's folder")
-    return warc_items(snapshot)
+    return snapshot_items(snapshot)
 
 
 def read(source: CrawlSource | Source, item: Item) -> Iterator[Capture]:
     """Captures of an item of a source."""
-    return read_warcs(item, source.max_decoded_bytes) if isinstance(source, CrawlSource) else source.read(item)
+    if not isinstance(source, CrawlSource):
+        return source.read(item)
+    from corpus.crawling.captures import read_snapshot
+
+    return read_snapshot(item, source.max_decoded_bytes)
+
+
+def wanted(source: CrawlSource | Source) -> str:
+    """What makes a document: for the error of a source that gave none."""
+    return "pages with text" if isinstance(source, CrawlSource) else source.wanted()

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import shlex
 import sys
 import time
 import traceback
@@ -16,8 +17,8 @@ from conf.search import ConfigError, Search, search
 from corpus.plugins import PluginError
 from pipelines.cli.strangers import PACKAGES
 from pipelines.engine.store import StoreError
-from pipelines.graph.checks import PlanError, notes
-from pipelines.graph.plan import earlier_runs, free_bytes, make_plan, to_be_written, why_new
+from pipelines.graph.checks import PlanError
+from pipelines.graph.plan import make_plan
 from pipelines.graph.recipe import RecipeError
 from pipelines.graph.record import keep_record
 from pipelines.graph.run import Session, run_plan
@@ -64,19 +65,18 @@ def configured(options: argparse.Namespace, overrides: list[str]) -> Config:
 
 def command_of(cell: Cell, where: Search) -> list[str]:
     """The exact command that gives a cell, wherever its configuration folder was named."""
-    folder = ["--config-dir", str(where.own)] if where.own else []
-    return ["siku", *folder, "run", *cell.given.overrides]
+    return ["siku", *_folder(where), "run", *cell.given.overrides]
+
+
+def _folder(where: Search) -> list[str]:
+    return ["--config-dir", str(where.own)] if where.own else []
 
 
 def run(options: argparse.Namespace, overrides: list[str]) -> int:
     """Make whatever is missing; end with a report and the bits per byte."""
     where = searched(options)
     if options.multirun:
-        from pipelines.graph.multirun import multirun
-
-        cells = load_cells(overrides, where)
-        refuse_where(cells)
-        return multirun(cells, [command_of(cell, where) for cell in cells], say, out, finish)
+        return sweep(overrides, where)
     started = time.monotonic()
     cell = load_cell(overrides, where)
     session = run_plan(cell.config, say)
@@ -87,6 +87,30 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
     for line in terminal.lines(json.loads((folder / "summary.json").read_text())):
         out(line)
     out(str(folder / "report.html"))
+    return 0
+
+
+def sweep(overrides: list[str], where: Search) -> int:
+    """Make every cell of a sweep; end with one table."""
+    from pipelines.graph.multirun import multirun
+    from pipelines.past.sweep import Sweep, cell_of
+    from pipelines.report.sweep import lines, write_sweep
+
+    cells = load_cells(overrides, where)
+    refuse_where(cells)
+    made = multirun(cells, [command_of(cell, where) for cell in cells], say, finish)
+    root = Path(cells[0].config.site.store)
+    command = shlex.join(["siku", *_folder(where), "run", "-m", *overrides])
+    table = Sweep(
+        made.folder.name,
+        command,
+        time.time(),
+        tuple(cell_of(root, run.name, cell.swept) for run, cell in zip(made.runs, cells, strict=True)),
+    )
+    page = write_sweep(made.folder, table)
+    for line in lines(table):
+        out(line)
+    out(str(page))
     return 0
 
 
@@ -110,17 +134,22 @@ def refuse_where(cells: Sequence[Cell]) -> None:
 
 def plan(options: argparse.Namespace, overrides: list[str]) -> int:
     """Print what a run would do."""
-    made = make_plan(configured(options, overrides))
-    for note in notes(made.config):
+    from pipelines.cli.plan import cell_lines, lines
+    from pipelines.past.outlook import outlook, outlooks
+
+    where = searched(options)
+    if options.multirun:
+        cells = load_cells(overrides, where)
+        refuse_where(cells)
+        found = outlooks([make_plan(cell.config) for cell in cells])
+        told = cell_lines([cell.swept for cell in cells], found)
+    else:
+        found = [outlook(make_plan(load(overrides, where)))]
+        told = lines(found[0])
+    for note in dict.fromkeys(note for each in found for note in each.notes):
         say(note)
-    earlier = earlier_runs(made.store.root)
-    for stage in made.stages():
-        status = "reused" if made.found(stage) else f"new: {why_new(stage, earlier)}"
-        out(f"{stage.name:<22} {stage.digest[:12]}  {status}")
-    if made.graph is None:
-        out("what follows the crawl is known once its snapshot is sealed")
-    expected, free = to_be_written(made), free_bytes(made.store.root)
-    out(f"to be written: about {expected / 1e6:.1f} MB and the checkpoints; free: {free / 1e6:.0f} MB")
+    for line in told:
+        out(line)
     return 0
 
 

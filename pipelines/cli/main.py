@@ -31,7 +31,8 @@ def command_line() -> argparse.ArgumentParser:
         "run", parents=[overrides], help="make whatever is missing, up to bits per byte and a report"
     )
     run.add_argument("-m", "--multirun", action="store_true", help="a.b=1,2 makes cells of an ablation, in one table")
-    verbs.add_parser("plan", parents=[overrides], help="what is reused, what is new and why, what it will cost")
+    plan = verbs.add_parser("plan", parents=[overrides], help="what is reused, what is new and why, what it will cost")
+    plan.add_argument("-m", "--multirun", action="store_true", help="the same of each cell of `siku run -m`")
     config = verbs.add_parser(
         "config", parents=[common], help="every key: type, default, value, who set it, WHAT or WHERE, its doc line"
     )

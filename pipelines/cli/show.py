@@ -1,7 +1,6 @@
 """`siku config`, `siku ls` and `siku gc`: what can be set, which runs there are, what none of them needs."""
 
 import difflib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +13,8 @@ from conf.search import FOLDER, Search, shown
 from pipelines.cli.settings import Key, Layer, alternatives, file_layer, keys, override_layer, setter
 from pipelines.engine.identity import DIGEST_LENGTH
 from pipelines.engine.lease import Lease, try_acquire
-from pipelines.engine.store import StoreError
 from pipelines.past.history import History, open_run, run_names
+from pipelines.past.sweep import heads, open_sweeps
 
 Out = Callable[[str], None]
 _KEPT = frozenset({"runs", "sweeps", "checksums"})
@@ -112,7 +111,7 @@ def own_folders(history: History) -> set[Path]:
 
 
 def list_runs(root: Path, out: Out) -> int:
-    """Print the finished runs, newest first: date, steps, stages, bytes in the store, bits per byte."""
+    """Print the finished runs, newest first (date, tokens, steps, bytes in the store, bits per byte), and sweeps."""
     names = run_names(root)
     if not names:
         out(f"{root} holds no finished run: `siku run` makes one")
@@ -124,27 +123,32 @@ def list_runs(root: Path, out: Out) -> int:
         folders = own_folders(history)
         for folder in folders - sizes.keys():
             sizes[folder] = folder_bytes(folder)
-        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(history.record["finished"]))
         held = sum(sizes[folder] for folder in folders)
-        out(
-            f"{name:<{width}}  {date}  {history.record['steps']:>7} steps  {len(history.stages):>3} stages  "
-            f"{held / 1e6:>9.1f} MB  {bits(history)}"
-        )
-    out(f"{len(names)} runs; together {sum(sizes.values()) / 1e6:.1f} MB, shared stages once")
+        out(f"{name:<{width}}  {_date(history.record['finished'])}  {held / 1e6:>9.1f} MB  {figures(history)}")
+    sweeps = open_sweeps(root)
+    for sweep in sweeps:
+        keys = ", ".join(heads(sweep.keys).values())
+        out(f"sweep {sweep.name}  {_date(sweep.finished)}  {len(sweep.cells)} cells of {keys}")
+    told = f"{len(names)} runs" + (f", {len(sweeps)} sweeps" if sweeps else "")
+    out(f"{told}; together {sum(sizes.values()) / 1e6:.1f} MB, shared stages once")
     return 0
 
 
-def bits(history: History) -> str:
-    """Bits per byte by language as the run's summary tells them."""
-    path = history.folder / "summary.json"
-    if not path.exists():
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def figures(history: History) -> str:
+    """What came of a run, as far as it went: tokens, steps, bits per byte."""
+    if not (history.folder / "summary.json").exists():
         return "no summary"
-    try:
-        scores = json.loads(path.read_text())["validation"]["bits_per_byte"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} is not readable ({error!r}): remove {history.folder} and run again") from error
-    told = [f"{language} {found['model']:.4f}" for language, found in scores.items() if found["model"] is not None]
-    return f"bits/byte {', '.join(told)}" if told else "not evaluated"
+    summary = history.summary
+    tokens, steps = sum(summary["tokens"].values()), summary["training"]["steps"]
+    scores = summary["validation"]["bits_per_byte"]
+    bits = ", ".join(f"{name} {score['model']:.3f}" for name, score in scores.items() if score["model"] is not None)
+    told = [f"{tokens:,} tokens" if tokens else f"{summary['documents']['training']:,} documents"]
+    told += [f"{steps:,} steps"] if steps else []
+    return ", ".join([*told, f"bits/byte {bits}" if bits else "not evaluated"])
 
 
 def stage_folders(root: Path) -> Iterator[Path]:

@@ -216,10 +216,10 @@ WRITTEN = {"extract": 0.2, "edit": 1.1, "measure": 0.3, "split": 0.1, "filter": 
            "decontaminate": 0.01, "tokenizer": 0.1, "tokenize": 1.2}  # fmt: skip
 
 
-def to_be_written(plan: Plan) -> int:
-    """Bytes that the plan's new corpus stages will about write."""
+def to_be_written(plan: Plan) -> dict[str, int]:
+    """Bytes that the plan's new corpus stages will about write, by name."""
     sizes: dict[str, float] = {}
-    total = 0.0
+    new: dict[str, int] = {}
     for stage in plan.stages():
         found = plan.found(stage)
         if found is not None:
@@ -227,8 +227,8 @@ def to_be_written(plan: Plan) -> int:
             continue
         read = stage.inputs.get("edition") or stage.inputs.get("source")
         sizes[stage.name] = WRITTEN.get(stage.kind, 0.0) * (sizes.get(read.name, 0.0) if read else 0.0)
-        total += sizes[stage.name]
-    return round(total)
+        new[stage.name] = round(sizes[stage.name])
+    return new
 
 
 def free_bytes(root: Path) -> int:

@@ -5,19 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from corpus.configuration import AbsolutePath, Doc, configuration
+from corpus.crawling.source import Politeness
 from pipelines.stages.hosts import Host
-
-
-@configuration
-class Politeness:
-    """What the crawler owes to hosts."""
-
-    delay_s: Annotated[
-        float, Field(ge=0), Doc("seconds between two requests to one host; robots.txt may ask for more")
-    ] = 1.0
-    connections: Annotated[int, Field(ge=1, le=64), Doc("open connections to a host, where the delay is 0")] = 2
-    retry_wait_s: Annotated[float, Field(ge=0), Doc("seconds before the first retry, doubled for each one after")] = 1.0
-    segment_pages: Annotated[int, Field(ge=1), Doc("responses a WARC segment holds; a kill loses one at most")] = 200
 
 
 @configuration

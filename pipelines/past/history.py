@@ -72,6 +72,18 @@ class History:
         """Where the run's record and report lie."""
         return self.root / "runs" / self.name
 
+    @cached_property
+    def summary(self) -> Mapping[str, Any]:
+        """The figures that its report was drawn from. Raises StoreError where there are none."""
+        path = self.folder / "summary.json"
+        try:
+            found: Mapping[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise StoreError(f"run {self.name} has no summary ({path}): run the same command again") from None
+        except ValueError as error:
+            raise StoreError(f"{path} is not readable ({error!r}): remove {self.folder} and run again") from error
+        return found
+
     def of_kind(self, *kinds: str) -> list[Past]:
         """Stages of some kinds, in the order they ran."""
         return [stage for stage in self.stages.values() if stage.kind in kinds]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from corpus.verdict import Count
 from pipelines.past.history import History, Past
 from pipelines.past.trained import Training, training
 
@@ -116,6 +117,15 @@ def corpus_tokens(history: History, stage: Past | None) -> dict[str, dict[str, i
     return found
 
 
+def documents(history: History) -> dict[str, int]:
+    """Documents that are left to train on, and those held out, as far as the run went."""
+    trunk = history.trunk
+    ends = (trunk.tokens, *reversed(trunk.verdicts), trunk.split, *reversed(trunk.editions))
+    last = next((stage for stage in ends if stage is not None), None)
+    held = history.artifact(trunk.split).tally.dropped.get("held_out", Count()) if trunk.split else Count()
+    return {"training": history.artifact(last).tally.kept.documents if last else 0, "held_out": held.documents}
+
+
 def losses(trained: Training) -> dict[str, Any]:
     """The end of the loss curve."""
     rows = list(trained.taken.values())
@@ -141,6 +151,7 @@ def summarize(history: History, spent: Spent) -> dict[str, Any]:
         "stages": stages(history),
         "crawl": crawled(history),
         "funnel": funnel(history),
+        "documents": documents(history),
         "tokens": {name: figures["tokens"] for name, figures in sorted(components.items())},
         "tokens_held_out": {n: f["tokens"] for n, f in sorted(corpus_tokens(history, history.trunk.held_out).items())},
         "tokens_trained": trained.trained() if trained else {},

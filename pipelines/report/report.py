@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.engine.store import write_durably
 from pipelines.past.history import History
+from pipelines.past.samples import printable
 from pipelines.past.summary import Spent, summarize
 from pipelines.report.charts import funnel
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from pipelines.graph.run import Session
 
 
@@ -37,16 +40,13 @@ def write_report(history: History, folder: Path, spent: Spent) -> dict[str, Any]
     return summary
 
 
-def render(history: History, summary: Mapping[str, Any]) -> str:
-    """The page. All text is escaped and stripped of controls."""
+def environment() -> "Environment":
+    """Templates that escape all text, strip it of controls, and share one style sheet."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    from pipelines.past.samples import printable
-    from pipelines.report.views import view
-
     folder = Path(__file__).parent
-    environment = Environment(
+    found = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
@@ -54,16 +54,22 @@ def render(history: History, summary: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         finalize=lambda value: "\n".join(map(printable, value.split("\n"))) if type(value) is str else value,
     )
-    css = Markup((folder / "report.css").read_text(encoding="utf-8"))  # our own file
+    found.globals["css"] = Markup((folder / "report.css").read_text(encoding="utf-8"))  # our own file
+    return found
+
+
+def render(history: History, summary: Mapping[str, Any]) -> str:
+    """The page."""
+    from pipelines.report.views import view
+
     finished = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(history.record["finished"]))
     values = {
         "summary": summary,
-        "css": css,
         "finished": finished,
         "given": history.record["given"],
         "configuration": yaml_of(history),
     }
-    return environment.get_template("report.jinja").render(**values, **view(history, summary))
+    return environment().get_template("report.jinja").render(**values, **view(history, summary))
 
 
 def yaml_of(history: History) -> str:

@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 
 from corpus.crawling.frontier import Frontier, Link, Target
 from corpus.crawling.host import crawl_host
 from corpus.crawling.journal import file_stem
 from corpus.crawling.snapshot import SNAPSHOT, outcomes, sealed, snapshot_digest
-from corpus.crawling.source import Politeness
+from corpus.crawling.source import Crawl, Politeness
 from corpus.document import canonical_url
 from corpus.shard import open_shard
 from corpus.verdict import Tally
@@ -40,17 +39,14 @@ def served(context: Context, servers: ExitStack) -> Context:
     return replace(context, where={**context.where, "hosts": hosts})
 
 
-def _politeness(where: Mapping[str, Any], host: str) -> Politeness:
-    own: Host | None = where["hosts"].get(host)
-    site = where["politeness"]
-    delay = site.delay_s if own is None or own.delay_s is None else own.delay_s
-    return Politeness(
-        delay_s=delay,
-        connections=site.connections,
-        retry_wait_s=site.retry_wait_s,
-        segment_pages=site.segment_pages,
-        hosts={name: each.address for name, each in where["hosts"].items()},
-    )
+def _crawl(context: Context, host: str) -> Crawl:
+    """The crawl as one host is due it."""
+    hosts: Mapping[str, Host] = context.where["hosts"]
+    politeness: Politeness = context.where["politeness"]
+    own = hosts.get(host)
+    if own is not None and own.delay_s is not None:
+        politeness = replace(politeness, delay_s=own.delay_s)
+    return Crawl(context.what, politeness, {name: each.address for name, each in hosts.items()})
 
 
 class _Told:
@@ -73,7 +69,7 @@ def crawl_item(work: Work, attempt: Attempt) -> None:
     context, host = work.context, work.arguments["host"]
     targets = {url: Target(*way) for url, way in work.arguments["targets"].items()}
     folder = context.directory / SEGMENTS
-    found = crawl_host(host, targets, context.what, _politeness(context.where, host), folder, _Told(host))
+    found = crawl_host(host, targets, _crawl(context, host), folder, _Told(host))
     attempt.shard(f"{work.arguments['phase']}-{work.name}", [found.index], SNAPSHOT)
     attempt.figure("links", [[link.url, link.target.depth, link.target.redirects] for link in found.links])
 

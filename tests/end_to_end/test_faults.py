@@ -53,7 +53,9 @@ def test_unreachable_host(tmp_path: Path) -> None:
     )
     assert ended.code == 1
     last = ended.said.strip().splitlines()[-1]
-    assert "host 'nowhere.sample' of source.seeds does not answer at 127.0.0.1:9" in last
+    assert (
+        "no page was fetched (http://nowhere.sample/robots.txt: unreachable_host: nowhere.sample at 127.0.0.1:9" in last
+    )
 
 
 def test_truncated_warc_is_a_dead_letter(small: Built, tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
-"""What the crawl tests share: a configuration, a page, and a server that answers as told."""
+"""What the crawl tests share: a configuration, a page, a whole crawl, and servers that answer as told, or worse."""
 
+import socket
 import threading
+from collections import Counter
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from corpus.crawling.source import CrawlSource, Politeness
+from corpus.crawling.frontier import Frontier
+from corpus.crawling.host import crawl_host
+from corpus.crawling.snapshot import sealed
+from corpus.crawling.source import Crawl, CrawlSource, Politeness
+
+HTML = "Content-Type: text/html"
 
 
 def page(*links, text="正文 text"):
@@ -15,43 +21,118 @@ def what(**kwargs):
     return CrawlSource(**{"seeds": ["http://help.sample/"], "timeout_s": 5.0, **kwargs})
 
 
-def where(served, **kwargs):
-    hosts = {"help.sample": served if isinstance(served, str) else served.address}
-    return Politeness(**{"delay_s": 0, "retry_wait_s": 0.01, "hosts": hosts, **kwargs})
+def where(served, hosts=("help.sample",), **kwargs):
+    """Politeness and addresses: all of `hosts` are found where `served` listens."""
+    address = served if isinstance(served, str) else served.address
+    return Politeness(**{"delay_s": 0, "retry_wait_s": 0.01, **kwargs}), dict.fromkeys(hosts, address)
+
+
+def crawl(source, reach, folder, progress=None):
+    """A whole crawl in one process, round by round; the stage runs the same rounds with a host an item."""
+    job = Crawl(source, *reach)
+    frontier, results = Frontier(source), {}
+    due = frontier.hosts()
+    while due:
+        found = []
+        for host in due:
+            results[host] = crawl_host(host, frontier.targets(host), job, folder, progress)
+            found.extend(results[host].links)
+        due = frontier.add(found)
+    return sealed(results[host].index for host in sorted(results))
 
 
 def by_url(index):
     return dict(zip(index["url"].to_pylist(), index["outcome"].to_pylist(), strict=True))
 
 
-class _Odd(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+def details(index):
+    return dict(zip(index["url"].to_pylist(), index["detail"].to_pylist(), strict=True))
 
-    def do_GET(self):
-        self.server.asked.append((self.path, dict(self.headers)))
-        answer = self.server.answers.get(self.path, (404, [], b""))
-        status, headers, body = answer(self) if callable(answer) else answer
-        raw = [f"HTTP/1.1 {status} X", *headers]
-        if not any(h.lower().startswith("content-length") for h in headers):
-            raw.append(f"Content-Length: {len(body)}")
-        self.wfile.write("\r\n".join([*raw, "", ""]).encode() + body)
-        self.close_connection = "Connection: close" in headers
 
-    def log_message(self, *args):
-        pass
+def answer(body=b"", *headers, status="200 OK"):
+    """A well-formed response."""
+    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def html(*links, **kwargs):
+    return answer(page(*links, **kwargs), HTML)
+
+
+class RawServer:
+    """Answers requests by path, over plain sockets: bytes are sent and the connection kept, a function is called
+    with the socket and the connection then closed. Everything that was asked is in `asked`, as (host, path).
+    """
+
+    def __init__(self, answers):
+        self.answers, self.asked, self.stopped = answers, [], threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self):
+        self.stopped.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def counts(self):
+        return Counter(path for _, path in self.asked)
+
+    def _accept(self):
+        while not self.stopped.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection, connection.makefile("rb") as reader:
+            try:
+                while request := self._request(reader):
+                    host, path = request
+                    self.asked.append((host, path))
+                    given = self.answers.get((host, path), self.answers.get(path, answer(status="404 No")))
+                    if callable(given):
+                        given(connection)
+                        return
+                    connection.sendall(given)
+            except OSError:
+                return
+
+    @staticmethod
+    def _request(reader):
+        line, host = reader.readline().decode("latin-1").split(), ""
+        while (header := reader.readline()) not in (b"\r\n", b""):
+            name, _, value = header.decode("latin-1").partition(":")
+            host = value.strip() if name.lower() == "host" else host
+        return (host, line[1]) if len(line) == 3 else None
+
+    def drip(self, head=b"", piece=b"x", every_s=0.01):
+        """An answer that never ends: a piece at a time, until nobody listens."""
+
+        def send(connection):
+            connection.sendall(head)
+            while not self.stopped.wait(every_s):
+                connection.sendall(piece)
+
+        return send
+
+    def silence(self, connection):
+        """No answer at all."""
+        connection.settimeout(60)
+        connection.recv(1)
+
+
+def raw(data):
+    """Bytes sent as they are, and the connection closed."""
+    return lambda connection: connection.sendall(data)
 
 
 @contextmanager
-def odd_server(answers):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
-    server.daemon_threads, server.block_on_close = True, False
-    server.answers, server.asked = answers, []
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+def raw_server(answers):
+    server = RawServer(answers)
     try:
-        yield server, f"127.0.0.1:{server.server_address[1]}"
+        yield server
     finally:
-        server.shutdown()
-        server.server_close()
-
-
-HTML = ["Content-Type: text/html"]
+        server.stop()

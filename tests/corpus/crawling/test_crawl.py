@@ -1,7 +1,6 @@
 import gzip
 import hashlib
 import io
-import itertools
 import socket
 from collections import Counter
 
@@ -9,15 +8,13 @@ import pyarrow as pa
 import pytest
 from fastwarc.warc import ArchiveIterator
 
-from corpus.crawling import journal as journal_module
-from corpus.crawling.crawl import crawl
+from corpus.crawling.frontier import Frontier
 from corpus.crawling.host import crawl_host
-from corpus.crawling.journal import Journal
 from corpus.crawling.snapshot import SNAPSHOT, CrawlError, outcomes, snapshot_digest
-from corpus.crawling.source import Politeness
+from corpus.crawling.source import Crawl
 from corpus.sample.server import serve_pages
 from corpus.sources.source import items, read
-from tests.corpus.crawling.support import by_url, page, what, where
+from tests.corpus.crawling.support import by_url, crawl, page, what, where
 
 SITE = {
     "robots.txt": b"User-agent: *\nDisallow: /private/\n",
@@ -39,6 +36,8 @@ OUTCOMES = {
     "robots_file": 1,
     "too_many_redirects": 1,
 }
+KINDS = ("warcinfo", "request", "response", "metadata")
+NEVER_ASKED = ("malformed_url", "out_of_scope", "robots_disallowed", "too_many_redirects")
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +78,24 @@ def test_records_are_read_by_other_readers_and_offsets_lead_to_them(crawled):
         body = block.partition(b"\r\n\r\n")[2]
         assert record.headers["WARC-Payload-Digest"] == f"sha256:{hashlib.sha256(body).hexdigest()}"
         assert block.startswith(b"HTTP/1.1 %d " % row["status"])
-    files = sorted(folder.glob("*.warc.gz"))
-    read_back = [r.headers["WARC-Target-URI"] for f in files for r in ArchiveIterator(str(f))]
-    assert sorted(read_back) == sorted(row["url"] for row in rows)
-    assert b"\r\nTransfer-Encoding" not in gzip.decompress(files[0].read_bytes())
+    records = [r.headers for f in sorted(folder.glob("*.warc.gz")) for r in ArchiveIterator(str(f), parse_http=False)]
+    by_kind = {kind: [r.get("WARC-Target-URI") for r in records if r["WARC-Type"] == kind] for kind in KINDS}
+    assert len(by_kind["warcinfo"]) == 1 and sum(map(len, by_kind.values())) == len(records)
+    asked = {url for url, outcome in by_url(index).items() if outcome not in NEVER_ASKED}
+    assert sorted(by_kind["metadata"]) == sorted(asked)
+    assert sorted(by_kind["request"]) == sorted(by_kind["response"]) == sorted(row["url"] for row in rows)
+    assert {r["WARC-Date"] for r in records if r.get("WARC-Target-URI") == rows[0]["url"]} == {
+        f"{rows[0]['fetched_at']:%Y-%m-%dT%H:%M:%SZ}"
+    }
+    (segment,) = folder.glob("*.warc.gz")
+    text = gzip.decompress(segment.read_bytes())
+    assert b"\r\nTransfer-Encoding" not in text and b"GET /zh/a.html HTTP/1.1\r\nHost: help.sample\r\n" in text
 
 
 def test_the_snapshot_is_a_source(crawled):
     folder, _ = crawled
     found = [capture for item in items(what(), folder) for capture in read(what(), item)]
-    assert Counter(c.error for c in found) == {None: 10, "http_status": 10}  # pages and robots.txt; 404s, redirects
+    assert Counter(c.error for c in found) == {None: 9, "http_status": 10}  # pages; 404s and redirects
     page_of = {c.url: c for c in found}["http://help.sample/en/swriter/d.html"]
     assert page_of.payload == SITE["en/swriter/d.html"]  # sent gzipped
     assert {c.url: c for c in found}["http://help.sample/zh/sbasic/c.html"].payload == SITE["zh/sbasic/c.html"]
@@ -96,7 +103,7 @@ def test_the_snapshot_is_a_source(crawled):
 
 def test_the_digest_ignores_time_order_and_cutting(crawled, served, tmp_path):
     _, index = crawled
-    for n, changes in enumerate(({"segment_pages": 3}, {"connections": 5}, {"connections": 1})):
+    for n, changes in enumerate(({"segment_pages": 3}, {"segment_pages": 1})):
         again = crawl(what(), where(served, **changes), tmp_path / str(n))
         assert snapshot_digest(again) == snapshot_digest(index)
         assert outcomes(again) == OUTCOMES
@@ -108,54 +115,6 @@ def test_the_digest_ignores_time_order_and_cutting(crawled, served, tmp_path):
 def test_a_finished_crawl_asks_nothing_again(crawled):
     folder, index = crawled
     assert crawl(what(), where("127.0.0.1:1"), folder).equals(index)  # nobody listens there
-
-
-@pytest.mark.parametrize("after", range(0, 21, 4))
-def test_a_killed_crawl_goes_on(crawled, served, tmp_path, monkeypatch, after):
-    _, index = crawled
-    calls = itertools.count()
-    add = Journal.add
-
-    def dying(self, *args):
-        if next(calls) >= after:
-            raise KeyboardInterrupt
-        return add(self, *args)
-
-    monkeypatch.setattr(Journal, "add", dying)
-    with pytest.raises(KeyboardInterrupt):
-        crawl(what(), where(served, segment_pages=2), tmp_path)
-    monkeypatch.setattr(Journal, "add", add)
-    again = crawl(what(), where(served, segment_pages=2), tmp_path)
-    assert snapshot_digest(again) == snapshot_digest(index)
-    assert outcomes(again) == OUTCOMES
-    assert not list(tmp_path.glob(".*.part"))
-    seen = [r.headers["WARC-Target-URI"] for f in sorted(tmp_path.glob("*.warc.gz")) for r in ArchiveIterator(str(f))]
-    assert len(seen) == len(set(seen)) == sum(row is not None for row in again["warc"].to_pylist())
-
-
-def test_a_segment_renamed_without_its_rows_is_written_again(served, tmp_path, monkeypatch, crawled):
-    write = journal_module.write_shard
-
-    def full_disk(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(journal_module, "write_shard", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        crawl(what(), where(served), tmp_path)
-    assert list(tmp_path.glob("*.warc.gz")) and not list(tmp_path.glob("*.arrow"))
-    monkeypatch.setattr(journal_module, "write_shard", write)
-    assert snapshot_digest(crawl(what(), where(served), tmp_path)) == snapshot_digest(crawled[1])
-
-
-def test_a_damaged_segment_is_named(served, tmp_path):
-    crawl(what(), where(served), tmp_path)
-    (segment,) = tmp_path.glob("*.warc.gz")
-    segment.write_bytes(segment.read_bytes()[:-1])
-    with pytest.raises(CrawlError, match=r"help\.sample-00000\.warc\.gz is \d+ bytes, not \d+: remove"):
-        crawl(what(), where(served), tmp_path)
-    segment.unlink()
-    with pytest.raises(CrawlError, match="is missing"):
-        crawl(what(), where(served), tmp_path)
 
 
 def test_scope_and_limits(served, tmp_path):
@@ -180,27 +139,27 @@ def test_an_unreachable_seed_host_says_how_to_go_on(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(CrawlError) as error:
+        with pytest.raises(CrawlError, match=r"robots_unreachable.*site\.hosts") as error:
             crawl(what(), where(address), tmp_path)
-    assert (
-        "'help.sample'" in str(error.value) and address in str(error.value) and "start its server" in str(error.value)
-    )
+    assert "http://help.sample/robots.txt: unreachable_host: help.sample at 127.0.0.1" in str(error.value)
 
 
 def test_a_crawl_without_pages_is_an_error(tmp_path):
     with (
         serve_pages({"robots.txt": b"User-agent: *\nDisallow: /\n", "index.html": page()}) as served,
-        pytest.raises(CrawlError, match=r"no page was fetched, outcomes .*robots_disallowed"),
+        pytest.raises(CrawlError, match=r"no page was fetched .*robots_disallowed 1"),
     ):
         crawl(what(), where(served), tmp_path)
 
 
-def test_rounds_over_two_hosts(tmp_path):
+def test_rounds_over_two_hosts_and_a_dead_one_ends_no_crawl(tmp_path):
     first = {"index.html": page("http://two.sample/x.html"), "deep.html": page("http://two.sample/y.html")}
     second = {"x.html": page("http://help.sample/deep.html"), "y.html": page("/z.html"), "z.html": page()}
     with serve_pages(first) as one, serve_pages(second, name="two.sample") as two:
-        both = where(one, hosts={"help.sample": one.address, "two.sample": two.address})
-        index = crawl(what(hosts=["help.sample", "two.sample"]), both, tmp_path)
+        politeness, addresses = where(one)
+        both = politeness, {**addresses, "two.sample": two.address}
+        source = what(hosts=["help.sample", "two.sample"])
+        index = crawl(source, both, tmp_path)
         assert [u for u, o in by_url(index).items() if o == "fetched"] == [
             "http://help.sample/",
             "http://help.sample/deep.html",
@@ -208,9 +167,12 @@ def test_rounds_over_two_hosts(tmp_path):
             "http://two.sample/y.html",
             "http://two.sample/z.html",
         ]
-        gone = where(one, hosts={"help.sample": one.address, "two.sample": "127.0.0.1:1"})
-        index = crawl(what(hosts=["help.sample", "two.sample"]), gone, tmp_path / "gone")
-        assert by_url(index)["http://two.sample/x.html"] == "robots_disallowed"  # RFC 9309: unreachable disallows all
+        gone = politeness, {**addresses, "two.sample": "127.0.0.1:1"}
+        for seeds in (source.seeds, [*source.seeds, "http://two.sample/"]):
+            found = by_url(crawl(what(hosts=source.hosts, seeds=seeds), gone, tmp_path / str(len(seeds))))
+            assert found["http://two.sample/x.html"] == "robots_unreachable"  # RFC 9309: unreachable disallows all
+            assert found["http://two.sample/robots.txt"] == "unreachable_host"
+            assert found["http://help.sample/"] == "fetched"
 
 
 def test_the_digest_is_of_every_stored_response_and_nothing_else(crawled):
@@ -228,14 +190,11 @@ def test_the_digest_is_of_every_stored_response_and_nothing_else(crawled):
 
 
 def test_a_host_is_one_item(served, tmp_path):
-    from corpus.crawling.frontier import Frontier
-
     frontier = Frontier(what())
     assert frontier.hosts() == ["help.sample"]
     pages = []
-    result = crawl_host(
-        "help.sample", frontier.targets("help.sample"), what(), where(served), tmp_path, lambda n, b: pages.append(n)
-    )
+    targets, job = frontier.targets("help.sample"), Crawl(what(), *where(served))
+    result = crawl_host("help.sample", targets, job, tmp_path, lambda n, b: pages.append(n))
     assert result.links == () and result.index.num_rows == sum(OUTCOMES.values())
     assert sum(pages) == 20
     assert frontier.add(result.links) == []
@@ -250,11 +209,11 @@ def test_a_host_is_one_item(served, tmp_path):
         {"exclude": ["("]},
         {"max_pages": 0},
         {"timeout_s": 0},
+        {"user_agent": " "},
+        {"user_agent": "Bot/1\r\nX: y"},
         {"unknown": 1},
     ],
 )
 def test_configuration_is_checked(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         what(**wrong)
-    with pytest.raises(ValueError, match="host:port"):
-        Politeness(hosts={"a": "127.0.0.1"})

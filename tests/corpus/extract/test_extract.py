@@ -79,13 +79,14 @@ def test_dead_letters_name_the_reason(capture, reason):
     assert row["bytes"] == len(capture.payload)
 
 
-def test_parser_failure_is_a_dead_letter(monkeypatch):
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError, RecursionError, MemoryError, ZeroDivisionError])
+def test_parser_failure_is_a_dead_letter(monkeypatch, kind):
     def broken(html, config):
-        raise RuntimeError("parser gave up")
+        raise kind("parser gave up")
 
     monkeypatch.setattr("corpus.extract.extract_page", broken)
     row = one(page(EN)).dead.to_pylist()[0]
-    assert (row["reason"], row["detail"]) == ("extract_error", "RuntimeError: parser gave up")
+    assert (row["reason"], row["detail"]) == ("extract_error", f"{kind.__name__}: {kind('parser gave up')}")
 
 
 def test_texts_are_not_parsed_as_html():

@@ -3,12 +3,11 @@ import re
 
 import pytest
 
-from corpus.crawling.crawl import crawl
+from corpus.crawling.links import page_links
 from corpus.crawling.snapshot import outcomes
-from corpus.crawling.source import CrawlSource, Politeness
-from corpus.html import links
 from corpus.sample.build import LANGUAGES, with_indexes, write_archive
 from corpus.sample.server import ARCHIVE, HOST, load, serve, serve_pages
+from tests.corpus.crawling.support import crawl, what, where
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def test_every_page_is_linked(site):
     seen, queue = {"index.html"}, ["index.html"]
     while queue:
         path = queue.pop()
-        for url in links(site[path].decode(), f"http://{HOST}/{path}"):
+        for url in page_links(site[path].decode(), f"http://{HOST}/{path}").urls:
             target = url.removeprefix(f"http://{HOST}/")
             if target in site and target not in seen:
                 seen.add(target)
@@ -86,7 +85,7 @@ def test_the_server_plants_faults_and_stops(tmp_path):
 
 def test_a_part_of_the_sample_is_crawled_as_configured(tmp_path):
     with serve() as served:
-        what = CrawlSource(seeds=[f"http://{HOST}/"], paths=["/zh-CN/", "/en-US/", "/faults.html"], max_pages=60)
-        index = crawl(what, Politeness(delay_s=0, hosts={HOST: served.address}), tmp_path)
+        source = what(seeds=[f"http://{HOST}/"], paths=["/zh-CN/", "/en-US/", "/faults.html"], max_pages=60)
+        index = crawl(source, where(served, (HOST,)), tmp_path)
     found = outcomes(index)
     assert found["fetched"] >= 55 and found["page_limit"] > 1000

@@ -136,5 +136,5 @@ def test_folders_are_read_in_name_order(tmp_path):
     written(tmp_path, [{"text": "a"}], "a.jsonl.gz")
     (tmp_path / "empty.jsonl").touch()
     source = source_of(tmp_path)
-    assert [item.name.partition("@")[0] for item in items(source)] == ["a.jsonl.gz", "b.jsonl"]
+    assert [item.name.partition("@")[0] for item in items(source)] == ["a.jsonl.gz", "b.jsonl", "empty.jsonl"]
     assert [(c.text, c.record) for c in all_of(source)] == [("a", "a.jsonl.gz@0"), ("b", "b.jsonl@0")]

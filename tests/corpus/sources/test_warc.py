@@ -100,7 +100,7 @@ def test_a_length_that_runs_over_the_next_record(tmp_path):
         (b"no status line", "response", "bad_http", "no HTTP status line"),
         (http(b"\x1f\x8b\x08 broken", headers=["Content-Encoding: gzip"]), "response", "bad_coding", None),
         (http(BODY, headers=["Content-Encoding: zstd"]), "response", "bad_coding", None),
-        (http(b"x" * 2000), "response", "too_large", "over 1000 bytes"),
+        (http(b"x" * 2000), "response", "too_large", "2059 bytes, over 1000"),
         (http(gzip.compress(b"x" * 2000), headers=["Content-Encoding: gzip"]), "response", "too_large", None),
     ],
 )
@@ -150,8 +150,8 @@ def test_folder_items_are_relative_and_cover_all(tmp_path):
     (tmp_path / "notes.txt").write_text("no")
     source = WarcSource(path=FileRef(tmp_path))
     found = items(source)
-    assert [item.name for item in found] == ["files-000000-000003"]
-    assert [c.url for item in found for c in read(source, item)] == URLS[:3]
+    assert [item.name for item in found] == ["files-000000-000004"]
+    assert [c.url or c.error for item in found for c in read(source, item)] == ["unknown_file", *URLS[:3]]
     with pytest.raises(SourceError, match=r"holds no file named \*\.warc"):
         items(WarcSource(path=FileRef(_made(tmp_path / "empty"))))
     with pytest.raises(FileNotFoundError, match="missing"):

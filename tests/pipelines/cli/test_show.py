@@ -142,9 +142,16 @@ def test_ls_tells_each_run(tmp_path):
     assert status == 0
     assert [line.split()[0] for line in text.splitlines()[:-1]] == ["第二", "demo"]
     first = text.splitlines()[0]
-    assert "6 steps" in first and f"{len(history.stages)} stages" in first and "en 1.5000, zh 1.7000" in first
-    each, together = re.search(r"([\d.]+) MB  bits", first)[1], re.search(r"([\d.]+) MB, shared", text)[1]
+    tokens = sum(history.summary["tokens"].values())
+    assert first.endswith(f" MB  {tokens:,} tokens, 6 steps, bits/byte en 1.500, zh 1.700")
+    each, together = re.search(r"([\d.]+) MB  ", first)[1], re.search(r"([\d.]+) MB, shared", text)[1]
     assert each == together  # the same stages, counted once
+    body = {**history.summary, "tokens": {}, "training": {"steps": 0}, "validation": {"bits_per_byte": {}}}
+    (second / "summary.json").write_text(json.dumps(body))
+    corpus = said(list_runs, tmp_path)[1].splitlines()[0]
+    assert corpus.endswith(
+        f" MB  {body['documents']['training']} documents, not evaluated"
+    )  # no steps of a run without
     (second / "summary.json").write_text("{")
     with pytest.raises(RuntimeError, match=r"summary\.json is not readable"):
         list_runs(tmp_path, print)

@@ -1,0 +1,44 @@
+"""A crawl read as a source: the pages that its journal names, and nothing else that its WARC files hold."""
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+from corpus.crawling.journal import SUFFIX
+from corpus.crawling.record import stored
+from corpus.crawling.snapshot import ROBOTS_FILE, CrawlError
+from corpus.sources.capture import Capture, Item
+from corpus.sources.files import Format, grouped, listed
+from corpus.sources.http import Head, decoded_body
+
+_FORMAT = Format("crawl", (SUFFIX,), ("gzip",))
+
+
+def snapshot_items(folder: Path) -> list[Item]:
+    """Groups of a snapshot's segments, by name; what lies beside them is no part of it."""
+    return grouped(folder, [entry for entry in listed(folder, _FORMAT) if entry.error is None])
+
+
+def read_snapshot(item: Item, max_decoded_bytes: int) -> Iterator[Capture]:
+    """Captures of the item's segments; answers that are no page have a reason, robots.txt is no capture.
+
+    Raises CrawlError for a segment that is not whole: a crawl wrote it, and its index says what is in it.
+    """
+    for entry in item.entries:
+        yield from _segment(item.root / entry.path, max_decoded_bytes)
+
+
+def _segment(path: Path, max_decoded_bytes: int) -> Iterator[Capture]:
+    end = 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for each in stored(data):
+            end = each.end
+            if each.head is not None and each.outcome != ROBOTS_FILE:
+                yield _capture(each.url, each.head, decoded_body(each.head, each.body, max_decoded_bytes))
+        if end != len(data):
+            raise CrawlError(f"segment {path} is damaged at byte {end}: remove the snapshot's folder and crawl again")
+
+
+def _capture(url: str, head: Head, payload: bytes) -> Capture:
+    reason, detail = (None, "") if head.status == 200 else ("http_status", str(head.status))
+    return Capture(url, None, payload, head.media_type, head.charset, head.status, error=reason, detail=detail)

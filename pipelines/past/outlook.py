@@ -1,0 +1,135 @@
+"""What a run would do and cost, before it does it: reckoned from the plan, the store and earlier runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.engine.stage import Stage
+from pipelines.engine.store import StoreError
+from pipelines.graph.checks import notes
+from pipelines.graph.multirun import check_yardstick
+from pipelines.graph.plan import Plan, earlier_runs, free_bytes, to_be_written, why_new
+from pipelines.past.history import History, open_run, run_names
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One stage of a plan.
+
+    Of a new one: why, the corpus bytes it will about write, the steps and tokens it still trains, and the seconds it
+    last took in this store, where that is known.
+    """
+
+    name: str
+    kind: str
+    digest: str
+    reused: bool
+    why: str = ""
+    bytes: int = 0
+    steps: int = 0
+    tokens: int = 0
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One configuration against a store; `complete` is False while crawls have to run before the rest is known."""
+
+    stages: tuple[Planned, ...]
+    complete: bool
+    bytes_free: int
+    notes: tuple[str, ...]
+
+    @property
+    def new(self) -> list[Planned]:
+        """Stages that would be made."""
+        return [stage for stage in self.stages if not stage.reused]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of new stages together: bytes of corpus written, training, seconds where those of every stage are known."""
+
+    bytes: int
+    steps: int
+    tokens: int
+    seconds: float | None
+
+
+def cost(stages: Sequence[Planned]) -> Cost:
+    """The sum over stages; of one trajectory that several cells take to different steps, the longest."""
+    longest: dict[str, Planned] = {}
+    for stage in stages:
+        if stage.digest not in longest or stage.steps > longest[stage.digest].steps:
+            longest[stage.digest] = stage
+    each = longest.values()
+    known = [stage.seconds for stage in each if stage.seconds is not None]
+    return Cost(
+        bytes=sum(stage.bytes for stage in each),
+        steps=sum(stage.steps for stage in each),
+        tokens=sum(stage.tokens for stage in each),
+        seconds=sum(known) if len(known) == len(each) else None,
+    )
+
+
+def outlook(plan: Plan) -> Outlook:
+    """Look every stage of a plan up. Reads manifests and records, no data."""
+    earlier, took, written = earlier_runs(plan.store.root), _took(plan.store.root), to_be_written(plan)
+    config = plan.config
+    batch = config.train.global_batch * config.model.sequence_length
+    stages = []
+    for stage in plan.stages():
+        if plan.found(stage) is not None:
+            stages.append(Planned(stage.name, stage.kind, stage.digest, reused=True))
+            continue
+        seconds, steps = took.get(stage.name), 0
+        if stage.kind == "train":
+            steps = config.run.steps - _last_step(plan, stage)
+            seconds = took["a step of train"] * steps if "a step of train" in took else None
+        new = Planned(
+            name=stage.name,
+            kind=stage.kind,
+            digest=stage.digest,
+            reused=False,
+            why=why_new(stage, earlier),
+            bytes=written[stage.name],
+            steps=steps,
+            tokens=steps * batch,
+            seconds=seconds,
+        )
+        stages.append(new)
+    return Outlook(tuple(stages), plan.graph is not None, free_bytes(plan.store.root), tuple(notes(config)))
+
+
+def outlooks(plans: Sequence[Plan]) -> list[Outlook]:
+    """The cells of a sweep. Raises RecipeError if they cannot be compared."""
+    check_yardstick([plan.stages() for plan in plans])
+    return [outlook(plan) for plan in plans]
+
+
+def _last_step(plan: Plan, stage: Stage) -> int:
+    """The last checkpoint of a trajectory before the step asked for."""
+    folder = plan.store.directory(stage)
+    steps = [int(path.parent.name.removeprefix("step-")) for path in folder.glob("step-*/manifest.json")]
+    return max((step for step in steps if step <= plan.config.run.steps), default=0)
+
+
+def _took(root: Path) -> dict[str, float]:
+    """Seconds that stages took, by name, when the runs of this store last made them; of training, those of a step."""
+    out: dict[str, float] = {}
+    for name in run_names(root):
+        for stage, seconds in _made(open_run(root, name)).items():
+            out.setdefault(stage, seconds)
+    return out
+
+
+def _made(history: History) -> dict[str, float]:
+    try:
+        summary = history.summary
+    except StoreError:  # a run without a summary tells nothing of its cost
+        return {}
+    out = {stage["name"]: stage["made_in_seconds"] for stage in summary["stages"] if stage["kind"] != "train"}
+    training = summary["training"]
+    if training["steps"]:
+        out["a step of train"] = training["seconds"] / training["steps"]
+    return out
