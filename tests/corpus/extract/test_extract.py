@@ -1,6 +1,8 @@
 import hashlib
+import resource
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from resiliparse.extract.html2text import extract_plain_text
 
 from corpus.document import DOCUMENT, document_id
 from corpus.extract import DEAD, Extract, capture_id, extract, extract_page
+from corpus.main_content import bounded, prepared
 from corpus.sources.capture import Capture
 
 CONFIG = Extract()
@@ -142,6 +145,33 @@ def test_lists_of_prose_are_kept_and_menus_are_not(language):
     assert first not in extract_plain_text(f"<body><div><p>X</p>{prose}</div>", main_content=True)
 
 
+def test_a_list_is_judged_by_the_text_outside_its_links():
+    def kept(inner, attributes=""):
+        return "<menu" in prepared(f"<div><ul{attributes}>{inner}</ul></div>")
+
+    assert kept("<li>说明文字 <a href=x>链接</a>") and kept("<li>a <a href=x>b</a> c")
+    assert not kept("<li><a href=x>所有</a> 一") and not kept("<li><a href=x>never closed all of it is a link")
+    assert kept("<li><a name=x>an anchor that is no link") and kept("<li><A NAME=x>text")
+    assert not kept("<li><a href=x>one<li><a href=y>two") and not kept("<li>" + "text" * 60_000)
+    assert kept("<li>text<ul><li>more</ul>") and prepared("<div></ul><ul><li>x</ul></ul></div>").count("menu") == 2
+    assert prepared("<div><ul><li>一<ul><li>二</ul></ul></ul></div>").count("menu") == 4
+
+
+NAVIGATION = ["nav", "navbar", "mainMenu", "crumbs", "toc", "toctree", "minitoc", "tabs", "tab", "toolbar", "sidebar"]
+NAVIGATION += ["footer", "header", "social", "share", "share-links", "pager", "pagination", "tag", "tags", "hidden"]
+
+
+@pytest.mark.parametrize("word", [*NAVIGATION, "nodisplay"])
+def test_lists_of_navigation_by_class(word):
+    assert "<menu" not in prepared(f'<div><ul class="{word}"><li>text of a list</ul></div>')
+    assert "<menu" in prepared('<div><ul class="items"><li>text of a list</ul></div>')
+
+
+@pytest.mark.parametrize("word", ["stock-list", "protocol", "shareholder", "autocomplete", "table", "stage"])
+def test_words_that_hold_a_word_of_navigation_are_none(word):
+    assert "<menu" in prepared(f'<div><ul class="{word}"><li>text of a list</ul></div>')
+
+
 def test_xhtml_self_closed_anchors_do_not_swallow_the_page():
     sections = "".join(f'<div class="section"><a id="s{n}"/><p>Section {n} 第{n}节</p></div>' for n in range(5))
     text = text_of(f"<html><body><div>{sections}</div></body></html>")
@@ -162,6 +192,42 @@ def test_deep_nesting_is_taken_whole_and_quickly():
     seen = {tuple(line.split()) for line in done.stdout.splitlines()}
     assert {("5000", tag, "True") for tag in ("div", "b", "blockquote")} <= seen
     assert ("100000", "div", "True") in seen
+
+
+PIECES = ["<a >", "<ul><a >", "<ul><li><a href=x>y", "</ul>", "<ul><li>x</ul></ul>", "<li>x<a >", "<a/>", "> ", "<"]
+PIECES += ["<font><p>", "<b><div>", "<table><tr>", "<UL><LI><A HREF=x>y", "</ul><a >", "<!--", "&", "<ul "]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_pages_of_one_piece_are_linear(piece):
+    """In the CPU time of this process, the parser's included; four times the page, at most ten times the time."""
+
+    def seconds(size):
+        html = f"<body><div><p>text 文</p><ul>{piece * (size // len(piece))}</ul>"
+        start = time.process_time()
+        assert extract_page(html, CONFIG).text is not None
+        return time.process_time() - start
+
+    quick = max(min(seconds(60_000), seconds(60_000)), 0.05)
+    assert min(seconds(240_000), seconds(240_000)) < 10 * quick
+
+
+def test_formatting_left_open_takes_no_memory_and_no_text():
+    """HTML opens them again in every block: 16,000 of different colours would be 128 million elements."""
+    html = "<body>" + "".join(f"<font color={n}><p>第 {n} paragraph" for n in range(16_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    text = extract_page(html, CONFIG).text
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+    assert text.count("paragraph") == 16_000
+    closed = "".join(f"<p>See <a href=x>{n}</a> <B>中</b></p>" for n in range(600))
+    assert bounded(closed) == closed and bounded("<b>" * 200 + "x") == "<b>" * 200 + "x"
+
+
+def test_lists_in_lists_do_not_indent_without_end():
+    text = extract_page("<body><div>" + "<ul><li>层 level" * 3000, CONFIG).text
+    assert text.count("level") == 3000 and len(text) < 100_000
+    nested = extract_page("".join(f"<ul><li>{n}" for n in range(9)), Extract(main_content=False)).text
+    assert "\n          • 4" in nested
 
 
 def test_huge_and_odd_pages():
