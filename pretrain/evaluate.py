@@ -10,8 +10,9 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.shard import open_shard, sha256_file, write_shard
-from pretrain.config import Layout
-from pretrain.data import TokenShards
+from pretrain.config import Layout, padded_vocabulary
+from pretrain.data.shards import TokenShards
 from pretrain.job import EvaluateJob, read_job
-from pretrain.launch import die_with_parent, keep_threads_passive
-from pretrain.score import Bootstrap, Estimate, Floats, Integers, Window, unigram_nats, windows
+from pretrain.objectives.score import Bootstrap, Estimate, Floats, Integers, Window, unigram_nats, windows
+from pretrain.parallel.launch import die_with_parent, keep_threads_passive
 from pretrain.train import fail
-
-if TYPE_CHECKING:
-    import torch
 
 log = logging.getLogger("pretrain")
 
@@ -79,38 +77,34 @@ def model_scorer(job: EvaluateJob) -> Scorer:
     """The model at the job's checkpoint, or with its initial weights, as a scorer."""
     import torch
 
-    from pretrain.platform import detect, install
+    from pretrain.parallel import platform as machine
 
     torch.set_num_threads(job.threads)
     layout = Layout(device=job.layout.device, timeout_s=job.layout.timeout_s)
-    platform = detect(layout.device)
-    install(platform)
+    platform = machine.detect(layout.device)
+    machine.install(platform)
 
-    from pretrain.checkpoint import Checkpoint
-    from pretrain.distributed import connect, seed_everything
-    from pretrain.model import build, initial, token_losses
-    from pretrain.names import Piece
-    from pretrain.optimizer import set_weights
+    from pretrain.models.build import build
+    from pretrain.objectives.cross_entropy import token_nats, vocabulary_slice
+    from pretrain.parallel import mesh as world
+    from pretrain.state.checkpoint import Checkpoint
+    from pretrain.state.saver import fill
 
-    place = connect(layout, platform)
-    seed_everything(job.train.seed, 0, place)
-    built = build(job.model, job.precision, platform, place, job.vocabulary)
-
-    def untrained(piece: Piece) -> "torch.Tensor":
-        return initial(piece, job.model, job.train.seed)
-
-    if job.checkpoint is None:
-        set_weights(built, job.model, place, untrained)
-    else:
-        checkpoint = Checkpoint(Path(job.checkpoint))
-        set_weights(built, job.model, place, lambda piece: checkpoint.tensor(piece, "weight"))
-    built.module.eval()
+    mesh = world.join(layout, platform, world.rendezvous(timedelta(seconds=layout.timeout_s)))
+    world.seed_dropout(job.train.seed, 0, mesh)
+    (part,) = build(job.model, job.precision, platform, mesh, job.vocabulary)
+    fill(part, Checkpoint(Path(job.checkpoint)) if job.checkpoint else None, job.train.seed)
+    part.module.eval()
+    vocabulary = vocabulary_slice(job.vocabulary, padded_vocabulary(job.model, job.vocabulary), 0, 1, None)
 
     @torch.inference_mode()
     def scorer(inputs: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        logits = built.module(torch.from_numpy(inputs).to(place.device), None, None)
-        losses = token_losses(logits, torch.from_numpy(targets).to(place.device), job.vocabulary, 0)
-        found: npt.NDArray[np.float32] = losses.cpu().numpy()
+        tokens = torch.from_numpy(inputs).to(mesh.device)
+        positions = torch.arange(tokens.size(1), device=mesh.device).expand_as(tokens)
+        hidden = part.module(tokens, positions, None)
+        wanted = torch.from_numpy(targets).to(mesh.device)
+        nats = token_nats(hidden, part.module.output_weight, wanted, vocabulary, sequence_parallel=False)
+        found: npt.NDArray[np.float32] = nats.cpu().numpy()
         return found
 
     return scorer

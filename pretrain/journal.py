@@ -45,9 +45,9 @@ def read(path: Path) -> list[Row]:
 
 
 def effective(rows: Iterable[Row]) -> dict[int, Row]:
-    """The steps that made the current weights: the last word on each, rolled back ones left out."""
+    """The steps that made the current weights: those whose last word is that they were taken."""
     last = {row.step: row for row in rows}
-    return {step: row for step, row in sorted(last.items()) if row.status != "rolled_back"}
+    return {step: row for step, row in sorted(last.items()) if row.status == "taken"}
 
 
 class Journal:

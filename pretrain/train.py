@@ -5,21 +5,31 @@ import os
 import signal
 import sys
 import warnings
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pretrain import trajectory
-from pretrain.config import check_layout
+from pydantic import TypeAdapter
+
+from pretrain.config import Layout, check_layout
 from pretrain.job import TrainJob, read_job
 from pretrain.journal import Journal, append_segment, targets
-from pretrain.launch import die_with_parent, keep_threads_passive, launch, report_failure, world_of_environment
+from pretrain.parallel.launch import (
+    die_with_parent,
+    keep_threads_passive,
+    launch,
+    report_failure,
+    world_of_environment,
+)
+from pretrain.state import trajectory
 
 if TYPE_CHECKING:
-    from pretrain.distributed import Place
-    from pretrain.optimizer import Trained
-    from pretrain.platform import Adaptation, Platform
+    from pretrain.parallel.mesh import Mesh
+    from pretrain.parallel.platform import Adaptation, Platform
+    from pretrain.trainer import TrainState
 
 log = logging.getLogger("pretrain")
 
@@ -36,14 +46,14 @@ def _resume_step(job: TrainJob) -> int:
     return max((step for step in trajectory.steps(Path(job.directory)) if step <= job.steps), default=0)
 
 
-def _prepare(job: TrainJob, place: "Place") -> tuple[int, int]:
+def _prepare(job: TrainJob, mesh: "Mesh") -> tuple[int, int]:
     """Rank 0 puts the folder in order; every rank learns (step to go on from, attempt)."""
     import torch.distributed as dist
 
-    from pretrain.distributed import numeric_backend, versions
+    from pretrain.parallel.mesh import numeric_backend, versions
 
     directory, found = Path(job.directory), [0, 0]
-    if place.rank == 0:
+    if mesh.rank == 0:
         trajectory.record_what(job)
         for left in trajectory.remove_unfinished(directory):
             log.info("removed unfinished %s", left.name)
@@ -53,11 +63,9 @@ def _prepare(job: TrainJob, place: "Place") -> tuple[int, int]:
         segment = {
             "start": _resume_step(job),
             "target": job.steps,
-            "layout": {
-                name: getattr(job.layout, name) for name in ("tp", "pp", "dp", "zero1", "micro_batch", "recompute")
-            },
-            "device": str(place.device),
-            "numeric_backend": numeric_backend(place),
+            "layout": TypeAdapter(Layout).dump_python(job.layout, mode="json"),
+            "device": str(mesh.device),
+            "numeric_backend": numeric_backend(mesh.device),
             "threads": job.threads,
             "versions": versions(),
         }
@@ -66,87 +74,108 @@ def _prepare(job: TrainJob, place: "Place") -> tuple[int, int]:
     return found[0], found[1]
 
 
-def _build(job: TrainJob, platform: "Platform", place: "Place", start: int) -> "Trained":
+def _build(job: TrainJob, platform: "Platform", mesh: "Mesh", start: int) -> "TrainState":
     """Model and optimizer as they were after step `start`."""
-    from pretrain.checkpoint import Checkpoint, CheckpointError, set_random_states
-    from pretrain.distributed import seed_everything
-    from pretrain.model import build, initial
-    from pretrain.optimizer import load, set_step, set_weights, wrap
+    from pretrain.engine.optimizer import Optimizer, wrap
+    from pretrain.engine.step import Computer
+    from pretrain.models.build import build
+    from pretrain.parallel.mesh import seed_dropout
+    from pretrain.state.checkpoint import Checkpoint, CheckpointError
+    from pretrain.state.cursor import Cursor
+    from pretrain.state.saver import draw, restore
+    from pretrain.trainer import TrainState
 
-    seed_everything(job.train.seed, start, place)
-    built = build(job.model, job.precision, platform, place, job.vocabulary)
-    set_weights(built, job.model, place, lambda piece: initial(piece, job.model, job.train.seed))
-    trained = wrap(built, job.model, job.train, job.precision, job.layout, place)
-    if start:
-        found = Checkpoint(trajectory.steps(Path(job.directory))[start])
-        if found.content["digest"] != job.digest:
-            raise CheckpointError(f"{found.path} belongs to run {found.content['digest']}, not to {job.digest}")
-        load(trained, found.tensor)
-        set_step(trained, start)
-        states = found.random_states(place)
-        if states is not None:
-            set_random_states(states)
-        elif job.model.dropout:
-            log.info("another layout wrote %s: dropout is seeded anew", found.path.name)
-    return trained
+    seed_dropout(job.train.seed, 0, mesh)  # without dropout too: under sequence parallelism upstream wants a state
+    parts = build(job.model, job.precision, platform, mesh, job.vocabulary)
+    wrapped = wrap(parts, mesh)
+    optimizer = Optimizer(parts, wrapped, job.train, mesh)
+    computer = Computer(job.model, job.vocabulary, parts, wrapped, mesh)
+    if not start:
+        draw(optimizer, job.train.seed)
+        return TrainState(computer, optimizer, mesh, Cursor())
+    found = Checkpoint(trajectory.steps(Path(job.directory))[start])
+    if found.content["digest"] != job.digest:
+        raise CheckpointError(f"{found.path} belongs to run {found.content['digest']}, not to {job.digest}")
+    return TrainState(computer, optimizer, mesh, restore(optimizer, found))
 
 
 def _announce(job: TrainJob, platform: "Platform", adapted: "tuple[Adaptation, ...]", names: list[str]) -> None:
-    from pretrain.model import numerics
+    from pretrain.models.build import numerics
 
-    layout = job.layout
-    log.info(
-        "device %s, backend %s, tp %d, pp %d, dp %d",
-        *(platform.device, platform.backend),
-        layout.tp,
-        layout.pp,
-        layout.dp,
-    )
+    split = TypeAdapter(Layout).dump_python(job.layout, mode="json")
+    told = [f"{name} {value}" for name, value in split.items() if name not in ("device", "timeout_s")]
+    log.info("device %s, backend %s, %s", platform.device, platform.backend, ", ".join(told))
     log.info("numerics: %s", ", ".join(f"{name} {value}" for name, value in numerics(platform).items()))
     for adaptation in adapted:
         log.info("adapted %s (%s): %s", adaptation.name, adaptation.cause, adaptation.symbol)
     log.info("callbacks: %s", ", ".join(names))
 
 
+def _train(
+    job: TrainJob, platform: "Platform", adapted: "tuple[Adaptation, ...]", mesh: "Mesh", stop: Callable[[], int]
+) -> int:
+    """From the newest checkpoint to the target or a signal; returns the signal, or 0."""
+    from pretrain.data.batches import Batches
+    from pretrain.engine import callbacks
+    from pretrain.state.saver import Saver
+    from pretrain.trainer import train
+
+    directory = Path(job.directory)
+    start, attempt = _prepare(job, mesh)
+    state = _build(job, platform, mesh, start)
+    batches = Batches(job.components, job.mixture, job.model.sequence_length, job.train.data_seed, job.vocabulary)
+    journal = Journal(directory / "journal.jsonl") if mesh.rank == 0 else None
+    saver = Saver(directory, mesh, job.digest, attempt)
+    kept = targets(directory / "segments.jsonl")
+    checkpoints = callbacks.Checkpoints(job, state.optimizer, saver, mesh, journal, kept)
+    chosen: list[callbacks.Callback] = [
+        callbacks.JournalWriter(journal),
+        callbacks.NanGuard(),
+        callbacks.Log(job.log_every, job.steps, mesh.rank == 0),
+        checkpoints,
+    ]
+    if mesh.rank == 0:
+        _announce(job, platform, adapted, [callback.name for callback in chosen])
+    if job.steps == 0:
+        checkpoints.save(state.cursor)
+    number = train(job, state, batches, attempt, chosen, stop)
+    checkpoints.finish()
+    return number
+
+
+@contextmanager
+def _folder(directory: Path, store: Any, rank: int) -> Iterator[None]:  # noqa: ANN401 - a torch Store
+    """Hold the run's folder before the world is joined: rank 0 may wait for another run, and no group must time out."""
+    if rank:
+        store.wait(["siku.folder"], timedelta(days=365))
+        yield
+        return
+    with trajectory.ownership(directory, log.info):
+        store.set("siku.folder", b"held")
+        yield
+
+
 def run_rank(job: TrainJob) -> int:
     """One rank, from joining the world to the last checkpoint; returns the exit status."""
     import torch
-    import torch.distributed as dist
 
-    from pretrain.platform import detect, install
+    from pretrain.parallel import platform as machine
 
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: asked.append(received))
     torch.set_num_threads(job.threads)
-    platform = detect(job.layout.device)
-    adapted = install(platform)
+    platform = machine.detect(job.layout.device)
+    adapted = machine.install(platform)
 
-    from pretrain import callbacks, checkpoint
-    from pretrain.data import Batches
-    from pretrain.distributed import compare_ranks, connect, versions
-    from pretrain.trainer import train
+    from pretrain.parallel import mesh as world
 
-    place = connect(job.layout, platform)
-    compare_ranks({**versions(), "job digest": job.digest, "steps": str(job.steps)})
-    directory = Path(job.directory)
-    with trajectory.ownership(directory) if place.rank == 0 else nullcontext():
-        start, attempt = _prepare(job, place)
-        trained = _build(job, platform, place, start)
-        batches = Batches(job.components, job.mixture, job.model.sequence_length, job.train.data_seed, job.vocabulary)
-        journal = Journal(directory / "journal.jsonl") if place.rank == 0 else None
-        chosen: list[callbacks.Callback] = [
-            callbacks.NanGuard(),
-            callbacks.JournalWriter(journal),
-            callbacks.Log(job.log_every, job.steps, place.rank == 0),
-            callbacks.Checkpoints(job, trained, journal, targets(directory / "segments.jsonl")),
-        ]
-        if place.rank == 0:
-            _announce(job, platform, adapted, [callback.name for callback in chosen])
-        if job.steps == 0:
-            checkpoint.save(directory, trained, job.digest, 0, 0)
-        stop = train(job, trained, batches, start, attempt, chosen, lambda: max(asked, default=0))
-    dist.destroy_process_group()
+    store = world.rendezvous(timedelta(seconds=job.layout.timeout_s))
+    with _folder(Path(job.directory), store, int(os.environ.get("RANK", "0"))):
+        mesh = world.join(job.layout, platform, store)
+        world.compare_ranks({**world.versions(), "job digest": job.digest, "steps": str(job.steps)})
+        stop = _train(job, platform, adapted, mesh, lambda: max(asked, default=0))
+    world.leave()
     if stop:
         log.info("stopped by %s; the same command goes on", signal.Signals(stop).name)
     return 128 + stop if stop else 0

@@ -182,7 +182,7 @@ def unfinished_checkpoints(root: Path) -> list[Path]:
 def before_manifest(root: Path) -> list[str]:
     """Checkpoints with all their files and no manifest."""
     found = unfinished_checkpoints(root)
-    return [p.name for p in found if (p / "rng.bin").exists() and not (p / "manifest.json").exists()]
+    return [p.name for p in found if (p / "rank-0.json").exists() and not (p / "manifest.json").exists()]
 
 
 AIMS: dict[Moment, Callable[[Path], list[str]]] = {

@@ -5,23 +5,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipelines.past.history import History
 from pipelines.past.trained import training
-from pretrain.checkpoint import Checkpoint
+from pretrain.state.checkpoint import Checkpoint
 from tests.end_to_end.support import MADE, REPOSITORY, REUSED, Built, command, environment, journal, ok
 
 
 def tensors(directory: Path) -> dict[tuple[str, str], bytes]:
     """Every tensor of a checkpoint, its moments among them, as bytes."""
     found = Checkpoint(directory)
-    out = {}
-    for (name, kind), entry in found.tensors.items():
-        count = int(np.prod(entry.shape))
-        data = np.memmap(directory / entry.file, dtype="<f4", mode="r", offset=entry.offset, shape=(count,))
-        out[name, kind] = data.tobytes()
-    return out
+    return {(shape.name, shape.kind): found.tensor(shape).tobytes() for shape in found.shapes()}
 
 
 def spans(history: History) -> list[Any]:

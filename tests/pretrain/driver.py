@@ -25,32 +25,31 @@ def full(*_: object) -> None:
 
 def arm(point: str) -> None:
     """Have the process die at the point."""
-    from pretrain import callbacks, checkpoint, trajectory
+    from pretrain.engine import optimizer
     from pretrain.journal import Journal
+    from pretrain.state import checkpoint
 
     name, _, count = point.partition(":")
     calls = iter(range(1, 10**9))
 
     def before(original):
-        def wrapped(*arguments):
+        def wrapped(*arguments, **named):
             if next(calls) == int(count):
                 die()
-            return original(*arguments)
+            return original(*arguments, **named)
 
         return wrapped
 
-    if name == "tensor":  # in the middle of a checkpoint's tensors
-        checkpoint._write_tensor = before(checkpoint._write_tensor)
+    if name == "box":  # in the middle of a checkpoint's tensors
+        checkpoint.write_box = before(checkpoint.write_box)
     elif name == "gap":  # between the tensors and the manifest
-        checkpoint._commit = die
-    elif name == "manifest":  # the manifest is written, the folder not yet renamed
+        checkpoint.commit = die
+    elif name == "sync":  # 1: the manifest is written, the folder not yet renamed; 3: renamed, nothing after it done
         checkpoint.sync = before(checkpoint.sync)
-    elif name == "renamed":  # committed, nothing after it done
-        trajectory.prune = die
     elif name == "full":  # the disk is full in the middle of a checkpoint
-        checkpoint._write_tensor = full
+        checkpoint.write_box = full
     elif name == "update":  # between backward and the update
-        callbacks.NanGuard.before_update = before(callbacks.NanGuard.before_update)
+        optimizer.Optimizer.apply = before(optimizer.Optimizer.apply)
     elif name == "journal":  # half a row is written
         original = Journal.append
 
@@ -71,12 +70,13 @@ def main(job: str, action: str, argument: str) -> int:
     build, seen = entry._build, []
 
     def wrapped(*arguments):
-        trained = build(*arguments)
+        state = build(*arguments)
         if action == "kill":
             arm(argument)
         else:
-            trained.built.module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numpy().copy()))
-        return trained
+            (part,) = state.computer.parts
+            part.module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numpy().copy()))
+        return state
 
     entry._build = wrapped
     status = entry.main([job])

@@ -10,7 +10,7 @@ import torch
 
 from pretrain import evaluate as entry
 from pretrain.job import EvaluateJob, read_job
-from pretrain.score import bits_per_byte
+from pretrain.objectives.score import bits_per_byte
 
 
 def main(path: str) -> None:

@@ -1,16 +1,17 @@
-"""A rank that finds its groups wanting: run through `pretrain.launch` by test_distributed.py."""
+"""A rank that finds its groups wanting: run through `launch` by test_distributed.py."""
 
 import logging
 import os
 import sys
 import time
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
-from pretrain import platform
 from pretrain.config import Layout
-from pretrain.launch import die_with_parent
+from pretrain.parallel import platform
+from pretrain.parallel.launch import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()
@@ -19,16 +20,16 @@ if __name__ == "__main__":
     platform.install(machine)
     from megatron.core import parallel_state
 
-    from pretrain.distributed import RanksDifferError, compare_ranks, connect
+    from pretrain.parallel.mesh import RanksDifferError, compare_ranks, join, rendezvous
 
-    place = connect(Layout(device="cpu", dp=2, timeout_s=4), machine)
+    mesh = join(Layout(device="cpu", dp=2, timeout_s=4), machine, rendezvous(timedelta(seconds=30)))
     compare_ranks({"torch": "2", "job digest": "same"})
     try:
-        compare_ranks({"torch": "2", "job digest": f"digest of {place.rank}"})
+        compare_ranks({"torch": "2", "job digest": f"digest of {mesh.rank}"})
     except RanksDifferError as error:
-        if place.rank == 0:
+        if mesh.rank == 0:
             sys.stdout.write(f"{error}\n")
-    if place.rank == 0:
+    if mesh.rank == 0:
         for name, group in (("replicas", parallel_state.get_data_parallel_group()), ("world", dist.group.WORLD)):
             try:
                 dist.all_reduce(torch.zeros(1), group=group)

@@ -1,92 +1,198 @@
-"""Every layout against one process: `python -m tests.pretrain.parity` prints the table.
+"""Every layout against the plain reference: `python -m tests.pretrain.parity` prints the table.
 
-fp32, dropout 0, from scratch, no shared checkpoint; gradients are clipped, so that the norm counts too.
+fp32, dropout 0, 8 steps from the weights as they are drawn; gradients are clipped, so that the norm counts too. One
+launch for each number of processes.
 """
 
-import os
-import socket
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tests.pretrain.tools import ROOT, journal, losses, run, small_job, write_job
+import torch
+from pydantic import TypeAdapter
 
-STEPS = 20
-TOLERANCE = 1e-4
-# name -> the layouts it goes through, each up to a step; a second one goes on from the first one's checkpoint.
-CASES: dict[str, Sequence[tuple[int, dict[str, Any]]]] = {
-    "one": [(STEPS, {})],
-    "tp2": [(STEPS, {"tp": 2})],
-    "dp2": [(STEPS, {"dp": 2})],
-    "pp2": [(STEPS, {"pp": 2})],
-    "dp2 zero1": [(STEPS, {"dp": 2, "zero1": True})],
-    "tp2 pp2": [(STEPS, {"tp": 2, "pp": 2})],
-    "tp2 dp2 zero1": [(STEPS, {"tp": 2, "dp": 2, "zero1": True})],
-    "recompute full": [(STEPS, {"recompute": "full"})],
-    "recompute selective": [(STEPS, {"recompute": "selective"})],
-    "pp2, then tp2": [(8, {"pp": 2}), (STEPS, {"tp": 2})],
-    "tp2, then dp2 zero1": [(8, {"tp": 2}), (STEPS, {"dp": 2, "zero1": True})],
-    "dp2 zero1, then one": [(8, {"dp": 2, "zero1": True}), (STEPS, {})],
+from pretrain.data.batches import Batches
+from pretrain.engine.schedule import learning_rate
+from pretrain.job import TrainJob
+from pretrain.state.checkpoint import Checkpoint
+from tests.pretrain import reference
+from tests.pretrain.tools import journal, run_many, small_job, write_job
+
+STEPS = 8
+TOLERANCE = 1e-5
+EXPERTS = {"kind": "experts", "experts": 4, "chosen": 2, "width": 24, "shared": 16, "balance": 0.02}
+MODELS: Mapping[str, Mapping[str, Any]] = {
+    "dense": {"model__layers": 4},
+    "experts": {"model__layers": 4, "model__feed_forward": EXPERTS},
 }
+SP = {"sequence_parallel": True}
+# The layouts, alone and as users combine them; the model is dense unless experts are named.
+DENSE: Sequence[dict[str, Any]] = (
+    {},
+    {"micro_batch": 8},
+    {"recompute": ["attention"]},
+    {"recompute": ["feed_forward"]},
+    {"recompute": ["attention", "feed_forward"]},
+    {"recompute": ["layer"]},
+    {"tp": 2},
+    {"tp": 2, **SP},
+    {"cp": 2},
+    {"pp": 2},
+    {"pp": 2, "vpp": 2},
+    {"dp": 2},
+    {"dp": 2, "zero1": True},
+    {"dp": 2, "overlap": True},
+    {"dp": 2, "zero1": True, "overlap": True},
+    {"tp": 2, "pp": 2},
+    {"tp": 2, "pp": 2, "vpp": 2, **SP},
+    {"tp": 2, "cp": 2, "zero1": True, **SP},
+    {"tp": 2, "dp": 2, "zero1": True},
+    {"cp": 2, "pp": 2},
+    {"pp": 2, "dp": 2, "zero1": True, "overlap": True},
+    {"pp": 2, "vpp": 2, "dp": 2, "zero1": True, "recompute": ["layer"]},
+)
+MIXED: Sequence[dict[str, Any]] = (
+    {},
+    {"micro_batch": 8},
+    {"recompute": ["feed_forward"]},
+    {"dp": 2},
+    {"dp": 2, "ep": 2},
+    {"cp": 2, "ep": 2},
+    {"pp": 2, "vpp": 2},
+    {"dp": 2, "ep": 2, "zero1": True},
+    {"tp": 2, "ep": 2, **SP},
+    {"pp": 2, "dp": 2, "ep": 2},
+    {"dp": 4, "ep": 2, "zero1": True},
+    {"tp": 2, "dp": 2, "ep": 4, "zero1": True, **SP},
+)
 
 
-def torchrun(path: Path, processes: int) -> subprocess.CompletedProcess[str]:
-    """The trainer's ranks started by torch's own launcher, on loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    where = ["--master-addr", "127.0.0.1", "--master-port", str(port), "--nproc-per-node", str(processes)]
-    return subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", *where, "-m", "pretrain.train", str(path)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+class Case(NamedTuple):
+    """A model in a layout."""
+
+    model: str
+    layout: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """As the table has it."""
+        words = []
+        for key, value in self.layout.items():
+            short = {"sequence_parallel": "sp"}.get(key, key)
+            words.append(
+                short if value is True else f"{short}={'+'.join(value)}" if key == "recompute" else f"{key}{value}"
+            )
+        return " ".join([self.model, *words])
+
+    @property
+    def world(self) -> int:
+        """Processes it takes."""
+        sizes = (self.layout.get(key, 1) for key in ("tp", "cp", "pp", "dp"))
+        return torch.tensor(list(sizes)).prod().item()
 
 
-def train(
-    folder: Path, name: str, start: Callable[[Path], subprocess.CompletedProcess[str]] = run, **changes: Any
-) -> dict[str, Any]:
-    """Train a case; returns its job."""
-    for target, layout in CASES[name]:
-        job = small_job(folder, directory=str(folder / name.replace(" ", "-")), steps=target, **changes)
-        job["layout"] |= {"micro_batch": 1, **layout}
-        job["train"]["optimizer"]["clip"] = 0.5
-        done = start(write_job(folder, job, f"{name.replace(' ', '-')}-{target}.json"))
-        if done.returncode:
-            raise RuntimeError(f"{name}: {done.stderr}")
+CASES = [*(Case("dense", layout) for layout in DENSE), *(Case("experts", layout) for layout in MIXED)]
+
+
+class Difference(NamedTuple):
+    """The largest of 8 steps: of losses, of gradient norms (relative), and of any weight after them."""
+
+    loss: float
+    norm: float
+    weight: float
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it is rounding."""
+        return max(self) <= TOLERANCE
+
+
+def job_of(folder: Path, case: Case, **changes: Any) -> dict[str, Any]:
+    """The job of a case, in a folder of its own, on the same documents."""
+    settings = {
+        "directory": str(folder / case.name.replace(" ", "-")),
+        "steps": STEPS,
+        "checkpoint_every": STEPS,
+        "train__optimizer": {"lr": 0.005, "clip": 0.5, "epsilon": 1e-6},
+        "mixture__weights": {"en": 1, "zh": 2},
+    }
+    job = small_job(folder, **{**settings, **MODELS[case.model], **changes})
+    job["layout"] |= {"micro_batch": 2, **case.layout}
     return job
 
 
-def difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[float, float]:
-    """Largest difference of losses, and of gradient norms, over the first 20 steps."""
-    first, second = losses(one), losses(other)
-    if len(first) != STEPS or len(second) != STEPS:
-        raise RuntimeError(f"{len(first)} and {len(second)} losses, not {STEPS}")
-    norms = [[row["grad_norm"] for row in journal(job)] for job in (one, other)]
-    return (
-        max(abs(a - b) for a, b in zip(first, second, strict=True)),
-        max(abs(a - b) for a, b in zip(*norms, strict=True)),
+def train(folder: Path, cases: Sequence[Case], **changes: Any) -> dict[Case, dict[str, Any]]:
+    """Train the cases, one launch for each number of processes; returns their jobs."""
+    jobs = {case.name: job_of(folder, case, **changes) for case in cases}
+    for world in sorted({case.world for case in cases}):
+        names = [case.name for case in cases if case.world == world]
+        paths = [write_job(folder, jobs[name], f"{name.replace(' ', '-')}.json") for name in names]
+        done = run_many(paths, world)
+        if done.returncode:
+            raise RuntimeError(f"{world} processes, {names}: {done.stderr}")
+    return jobs
+
+
+def weights(path: Path, kind: str = "weight") -> dict[str, torch.Tensor]:
+    """Every global tensor of a kind in a checkpoint."""
+    found = Checkpoint(path)
+    return {shape.name: torch.from_numpy(found.tensor(shape)) for shape in found.shapes() if shape.kind == kind}
+
+
+def plain(described: dict[str, Any], initial: dict[str, torch.Tensor]) -> reference.Trained:
+    """What the reference makes of a job."""
+    job = TypeAdapter(TrainJob).validate_python(described)
+    batches = Batches(job.components, job.mixture, job.model.sequence_length, job.train.data_seed, job.vocabulary)
+    size = job.train.global_batch
+    samples = (torch.from_numpy(batches.samples(step * size, (step + 1) * size)) for step in range(job.steps))
+    rate = lambda tokens: learning_rate(job.train, tokens)  # noqa: E731
+    return reference.train(initial, job.model, job.train, samples, job.vocabulary, rate)
+
+
+def difference(job: dict[str, Any], expected: reference.Trained) -> Difference:
+    """Between a trained job and the reference."""
+    rows = journal(job)
+    if len(rows) != STEPS:
+        raise RuntimeError(f"{job['directory']} has {len(rows)} steps, not {STEPS}")
+    found = weights(Path(job["directory"]) / f"step-{STEPS}")
+    if found.keys() != expected.weights.keys():
+        raise RuntimeError(f"{job['directory']} has other tensors: {found.keys() ^ expected.weights.keys()}")
+    return Difference(
+        max(abs(row["loss"] - loss) for row, (loss, _) in zip(rows, expected.steps, strict=True)),
+        max(abs(row["grad_norm"] / norm - 1) for row, (_, norm) in zip(rows, expected.steps, strict=True)),
+        max((tensor - expected.weights[name].detach()).abs().max().item() for name, tensor in found.items()),
     )
+
+
+def drawn(folder: Path) -> dict[str, dict[str, Any]]:
+    """Jobs of 0 steps: the weights as they are drawn, by model."""
+    jobs = {name: job_of(folder, Case(name, {}), steps=0, directory=str(folder / f"{name}-drawn")) for name in MODELS}
+    done = run_many([write_job(folder, job, f"{name}-drawn.json") for name, job in jobs.items()])
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return jobs
+
+
+def table(folder: Path, cases: Sequence[Case]) -> dict[str, Difference]:
+    """Each case's difference from the reference, by name."""
+    starts = {name: weights(Path(job["directory"]) / "step-0") for name, job in drawn(folder).items()}
+    jobs = train(folder, cases)
+    expected = {name: plain(job_of(folder, Case(name, {})), start) for name, start in starts.items()}
+    return {case.name: difference(jobs[case.name], expected[case.model]) for case in cases}
 
 
 def main() -> int:
     """Print the table; 1 where a layout is beyond the tolerance."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder, worst = Path(temporary), 0.0
-        one = train(folder, "one")
-        print(f"{'layout':24} {'largest difference of':>22}\n{'':24} {'loss':>10} {'grad norm':>11}")
-        for name in list(CASES)[1:]:
-            loss, norm = difference(one, train(folder, name))
-            worst = max(worst, loss)
-            print(f"{name:24} {loss:10.1e} {norm:11.1e}", flush=True)
-    print(f"20 losses within {TOLERANCE}: {worst <= TOLERANCE}")
-    return int(worst > TOLERANCE)
+        found = table(Path(temporary), CASES)
+    print(f"{'layout':56} {'largest difference of':>33}\n{'':56} {'loss':>10} {'norm':>10} {'weight':>11}")
+    for name, each in found.items():
+        print(f"{name:56} {each.loss:10.1e} {each.norm:10.1e} {each.weight:11.1e}{'' if each.allowed else '  !'}")
+    wrong = [name for name, each in found.items() if not each.allowed]
+    print(f"{len(found)} layouts, {len(wrong)} beyond {TOLERANCE}: {', '.join(wrong) or 'none'}")
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, silu, softmax
+from torch.nn.functional import cross_entropy, softmax
 
 from pretrain.config import Model, Train
+from tests.pretrain.reference_experts import feed_forward
 
 
 def normed(x: Tensor, gain: Tensor, epsilon: float) -> Tensor:
@@ -27,24 +28,23 @@ def rotated(x: Tensor, base: float) -> Tensor:
     return torch.cat([one * angle.cos() - other * angle.sin(), other * angle.cos() + one * angle.sin()], -1)
 
 
-def logits(w: dict[str, Tensor], m: Model, tokens: Tensor) -> Tensor:
-    x, width, length = w["embedding.weight"][tokens], m.hidden // m.heads, tokens.size(1)
-    future = torch.ones(length, length).triu(1).bool()
+def logits(w: dict[str, Tensor], m: Model, tokens: Tensor) -> tuple[Tensor, Tensor | float]:
+    x, extra, width = w["embedding.weight"][tokens], 0.0, m.hidden // m.attention.heads
+    future = torch.ones(tokens.size(1), tokens.size(1)).triu(1).bool()
     for layer in (f"layers.{index}." for index in range(m.layers)):
-        n = normed(x, w[layer + "attention_norm.weight"], m.norm_epsilon)
-        q, k, v = (
-            (n @ w[f"{layer}attention.{name}.weight"].T).unflatten(-1, (-1, width))
-            for name in ("query", "key", "value")
-        )
-        q, k = rotated(q, m.rope_base), rotated(k, m.rope_base)
-        k, v = (part.repeat_interleave(m.heads // m.kv_groups, 2) for part in (k, v))
+        n = normed(x, w[layer + "attention_norm.weight"], m.norm.epsilon)
+        qkv = (n @ w[f"{layer}attention.{name}.weight"].T for name in ("query", "key", "value"))
+        q, k, v = (part.unflatten(-1, (-1, width)) for part in qkv)
+        q, k = rotated(q, m.position.base), rotated(k, m.position.base)
+        k, v = (part.repeat_interleave(m.attention.heads // m.attention.groups, 2) for part in (k, v))
         scores = torch.einsum("bqhw,bkhw->bhqk", q, k) / math.sqrt(width)
         read = torch.einsum("bhqk,bkhw->bqhw", softmax(scores.masked_fill(future, -math.inf), -1), v)
         x = x + read.flatten(2) @ w[layer + "attention.output.weight"].T
-        n = normed(x, w[layer + "ffn_norm.weight"], m.norm_epsilon)
-        inner = silu(n @ w[layer + "ffn.gate.weight"].T) * (n @ w[layer + "ffn.up.weight"].T)
-        x = x + inner @ w[layer + "ffn.down.weight"].T
-    return normed(x, w["final_norm.weight"], m.norm_epsilon) @ w.get("output.weight", w["embedding.weight"]).T
+        n = normed(x, w[layer + "ffn_norm.weight"], m.norm.epsilon)
+        out, balance = feed_forward(n, w, layer + "ffn.", m.feed_forward)
+        x, extra = x + out, extra + balance
+    n = normed(x, w["final_norm.weight"], m.norm.epsilon)
+    return n @ w.get("output.weight", w["embedding.weight"]).T, extra
 
 
 class Trained(NamedTuple):
@@ -63,8 +63,11 @@ def train(
     adam, zeros = t.optimizer, [{n: torch.zeros_like(w) for n, w in initial.items()} for _ in range(2)]
     done = Trained({n: w.clone().requires_grad_() for n, w in initial.items()}, *zeros, [])
     for step, batch in enumerate(batches, start=1):
-        loss = cross_entropy(logits(done.weights, m, batch[:, :-1])[..., :real].flatten(0, 1), batch[:, 1:].flatten())
-        gradients = dict(zip(done.weights, torch.autograd.grad(loss, list(done.weights.values())), strict=True))
+        found, balance = logits(done.weights, m, batch[:, :-1])
+        loss = cross_entropy(found[..., :real].flatten(0, 1), batch[:, 1:].flatten())
+        gradients = dict(
+            zip(done.weights, torch.autograd.grad(loss + balance, list(done.weights.values())), strict=True)
+        )
         norm = math.sqrt(sum(g.double().square().sum().item() for g in gradients.values()))
         done.steps.append((loss.item(), norm))
         lr = rate(step * batch[:, 1:].numel())

@@ -39,18 +39,38 @@ def test_there_are_presets_of_every_group():
 
 
 def model(**changes):
-    return Model(**{"layers": 4, "hidden": 32, "heads": 4, "kv_groups": 2, "ffn": 48, "sequence_length": 16, **changes})
+    attention = {"kind": "grouped", "heads": 4, "groups": 2, **changes.pop("attention", {})}
+    feed_forward = changes.pop("feed_forward", {"kind": "gated", "width": 48})
+    whole = {"layers": 4, "hidden": 32, "sequence_length": 16, "attention": attention, "feed_forward": feed_forward}
+    return Model(**{**whole, **changes})
+
+
+EXPERTS = {"kind": "experts", "experts": 4, "chosen": 2, "width": 8}
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hidden": 34}, "hidden=34 over heads=4"),
-        ({"hidden": 12}, "hidden=12 over heads=4 is no even head width"),
-        ({"kv_groups": 3}, "kv_groups=3 does not divide heads=4"),
+        ({"hidden": 34}, "hidden=34 over attention.heads=4 is no whole width of a head"),
+        ({"hidden": 12}, "position.fraction=1.0 of a head's width 3 is no even number"),
+        ({"hidden": 32, "position": {"kind": "rotary", "fraction": 0.3}}, "position.fraction=0.3 of a head's width 8"),
+        ({"attention": {"groups": 3}}, "attention.groups=3 does not divide heads=4"),
+        ({"attention": {"bias": "all"}}, "attention.bias=all beside feed_forward.kind=gated with bias=false"),
+        (
+            {"feed_forward": {"kind": "plain", "width": 8}},
+            "attention.bias=none beside feed_forward.kind=plain with bias",
+        ),
+        ({"feed_forward": {**EXPERTS, "chosen": 5}}, "feed_forward.chosen=5 of experts=4: choose fewer"),
+        ({"overrides": {"4": {}}}, "overrides.4: layers are 0 to 3, each named once"),
+        ({"overrides": {"0-1": {}, "1-2": {}}}, "overrides.1-2: layers are 0 to 3, each named once"),
+        ({"overrides": {"last": {}}}, "overrides.last: name layers as 3, or as 0-2 with both ends"),
+        (
+            {"overrides": {"0": {"attention": {"kind": "grouped", "heads": 5, "groups": 1}}}},
+            "over overrides.0.attention",
+        ),
         ({"layers": 0}, "layers"),
         ({"layer": 3}, "layer"),
-        ({"dropout": 1.0}, "dropout"),
+        ({"block": {"dropout": 1.0}}, "dropout"),
     ],
 )
 def test_a_model_that_cannot_be_is_refused(changes, message):
@@ -58,22 +78,63 @@ def test_a_model_that_cannot_be_is_refused(changes, message):
         model(**changes)
 
 
+def test_layers_may_have_parts_of_their_own():
+    mixed = model(feed_forward=EXPERTS, overrides={"0-1": {"feed_forward": {"kind": "gated", "width": 20}}})
+    assert [mixed.feed_forward_of(layer).kind for layer in range(4)] == ["gated", "gated", "experts", "experts"]
+    assert mixed.attention_of(0) is mixed.attention and not mixed.drops
+    assert model(attention={"dropout": 0.1}).drops and model(block={"dropout": 0.1}).drops
+
+
 @pytest.mark.parametrize(
-    ("layout", "message"),
+    ("changes", "layout", "message"),
     [
-        ({"tp": 3}, r"layout.tp=3 does not divide model.heads=4 and model.kv_groups=2: the nearest that fits is 2"),
-        ({"tp": 4}, r"layout.tp=4 does not divide model.kv_groups=2: the nearest that fits is 2 \(then 1\)"),
-        ({"pp": 3}, r"layout.pp=3 does not divide model.layers=4: the nearest that fits is 2 \(then 4, 1\)"),
         (
-            {"dp": 3, "micro_batch": 1},
-            r"dp x layout.micro_batch=3 does not divide train.global_batch=8: .* is 2 \(then 4, 1",
+            {},
+            {"tp": 3},
+            r"tp=3 does not divide model.attention.heads=4 and model.attention.groups=2: .* fits is 2 \(then 1\)",
         ),
-        ({"micro_batch": 16}, r"micro_batch=16 does not divide train.global_batch=8: the nearest that fits is 8"),
+        ({}, {"tp": 4}, r"layout.tp=4 does not divide model.attention.groups=2: the nearest that fits is 2 \(then 1\)"),
+        (
+            {},
+            {"pp": 3},
+            r"layout.pp x layout.vpp=3 does not divide model.layers=4: the nearest that fits is 2 \(then 4, 1\)",
+        ),
+        (
+            {},
+            {"pp": 2, "vpp": 4},
+            r"layout.pp x layout.vpp=8 does not divide model.layers=4: the nearest that fits is 4",
+        ),
+        ({}, {"vpp": 2}, r"layout.vpp=2 without pipeline stages: set layout.pp to 2"),
+        ({}, {"pp": 2, "vpp": 2, "micro_batch": 8}, r"layout.pp=2 does not divide the micro-batches of a replica .*=1"),
+        (
+            {},
+            {"dp": 3, "micro_batch": 1},
+            r"dp x layout.micro_batch=3 does not divide train.global_batch=8: the nearest that fits is 2 \(then 4, 1\)",
+        ),
+        ({}, {"micro_batch": 16}, r"micro_batch=16 does not divide train.global_batch=8: the nearest that fits is 8"),
+        ({}, {"cp": 3}, r"2 x layout.cp=6 does not divide model.sequence_length=16: the nearest that fits is 4"),
+        ({}, {"sequence_parallel": True}, r"layout.sequence_parallel=true with layout.tp=1 has nothing to split"),
+        ({}, {"dp": 2, "ep": 2}, r"layout.ep=2 with a model without experts"),
+        (
+            {"feed_forward": EXPERTS},
+            {"dp": 2, "ep": 4},
+            r"layout.ep=4 does not divide layout.tp x cp x dp=2: the nearest that fits is 2",
+        ),
+        (
+            {"feed_forward": EXPERTS},
+            {"dp": 3, "ep": 3},
+            r"layout.ep=3 does not divide model.feed_forward.experts=4: the nearest that fits is 1",
+        ),
+        (
+            {"feed_forward": EXPERTS},
+            {"tp": 2},
+            r"experts under layout.tp=2 need layout.sequence_parallel=true and layout.ep",
+        ),
     ],
 )
-def test_a_layout_that_does_not_fit_is_refused(layout, message):
+def test_a_layout_that_does_not_fit_is_refused_with_the_nearest_that_does(changes, layout, message):
     with pytest.raises(LayoutError, match=message):
-        check_layout(model(), Train(global_batch=8), Layout(**layout), 300)
+        check_layout(model(**changes), Train(global_batch=8), Layout(**layout), 300)
 
 
 def shows(root, *names):
@@ -88,7 +149,7 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path, monkeypatch):
     bare, one = tmp_path / "bare", shows(tmp_path / "one", "dev/nvidia0", "dev/nvidiactl", "dev/nvidia-uvm")
     with pytest.raises(LayoutError, match=r"layout.device=cuda, but this machine shows no NVIDIA device: set layout"):
         check_device(Layout(device="cuda"), bare)
-    with pytest.raises(LayoutError, match=r"tp x pp x dp = 2 x 1 x 2 needs 4 GPUs, one a rank, .* shows 1"):
+    with pytest.raises(LayoutError, match=r"tp x cp x pp x dp = 2 x 1 x 1 x 2 needs 4 GPUs, one a rank, .* shows 1"):
         check_device(Layout(device="cuda", tp=2, dp=2), one)
     for layout, root in ((Layout(), bare), (Layout(device="cpu", dp=4), bare), (Layout(device="cuda"), one)):
         check_device(layout, root)
@@ -170,7 +231,7 @@ def test_a_job_file_names_every_wrong_field(tmp_path: Path):
 
 
 def test_configuration_and_launcher_load_without_torch():
-    code = "import sys, pretrain.config, pretrain.job, pretrain.train, pretrain.score; print(*sys.modules)"
+    code = "import sys, pretrain.config, pretrain.job, pretrain.train, pretrain.objectives.score; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in found.stdout.split()}
     assert not loaded & {"torch", "megatron", "apache_beam", "numba", "conf", "pipelines"}

@@ -9,7 +9,8 @@ import pytest
 from corpus.document import tokens_schema
 from corpus.shard import ShardError, open_shard, write_shard
 from pretrain.config import Mixture
-from pretrain.data import Batches, TokenError, TokenShards, replica_range
+from pretrain.data.batches import Batches, context_positions, replica_range
+from pretrain.data.shards import TokenError, TokenShards
 from tests.pretrain.tools import VOCABULARY, write_tokens
 
 
@@ -35,8 +36,16 @@ def test_samples_are_the_spans_tokens_over_epochs_shards_and_a_blend(tmp_path: P
 
 def test_a_sample_belongs_to_one_replica_whatever_their_number():
     for replicas in (1, 2, 4):
-        found = [replica_range(step, 8, replica, replicas) for step in (1, 2) for replica in range(replicas)]
+        found = [replica_range(first, first + 8, replica, replicas) for first in (0, 8) for replica in range(replicas)]
         assert [at for first, last in found for at in range(first, last)] == list(range(16))
+
+
+def test_context_parallel_ranks_share_out_a_sequence_with_as_much_past_each():
+    for ranks, length in ((1, 7), (2, 8), (4, 48)):
+        parts = [context_positions(rank, ranks, length) for rank in range(ranks)]
+        assert sorted(np.concatenate(parts).tolist()) == list(range(length))
+        assert len({part.sum() for part in parts}) == 1
+    assert context_positions(1, 2, 8).tolist() == [2, 3, 4, 5]
 
 
 def test_shards_are_mapped_not_copied(tmp_path: Path):

@@ -12,7 +12,7 @@ import pytest
 
 from corpus.document import tokens_schema
 from corpus.shard import open_shard, write_shard
-from pretrain.score import unigram_nats
+from pretrain.objectives.score import unigram_nats
 from tests.pretrain.tools import EOD, ROOT, VOCABULARY, run, small_job, write_job, write_tokens
 
 

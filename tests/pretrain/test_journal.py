@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from pretrain import trajectory
 from pretrain.job import TrainJob
 from pretrain.journal import Journal, JournalError, Row, append_segment, effective, read, targets
+from pretrain.state import trajectory
 from tests.pretrain.tools import small_job
 
 
@@ -82,16 +82,16 @@ def test_another_run_in_the_folder_is_refused_with_the_differing_fields(tmp_path
     Path(first.directory).mkdir()
     trajectory.record_what(first)
     trajectory.record_what(job(steps=99, layout__tp=2, threads=4, checkpoint_every=1))  # WHERE may change
-    changed = job(digest="e" * 16, train__global_batch=16, model__dropout=0.5)
+    changed = job(digest="e" * 16, train__global_batch=16, model__block__dropout=0.5)
     with pytest.raises(trajectory.TrajectoryError) as refused:
         trajectory.record_what(changed)
-    for part in ("digest: 'dddd", "model.dropout: 0.0 there, 0.5 here", "train.global_batch: 8 there, 16 here"):
+    for part in ("digest: 'dddd", "model.block.dropout: 0.0 there, 0.5 here", "train.global_batch: 8 there, 16 here"):
         assert part in str(refused.value)
     assert "layers" not in str(refused.value)
 
 
 def _hold(directory: Path, held, log: Path) -> None:
-    with trajectory.ownership(directory), log.open("a") as file:
+    with trajectory.ownership(directory, print), log.open("a") as file:
         file.write("in\n")
         file.flush()
         held.set()
@@ -105,7 +105,9 @@ def test_two_trainers_do_not_share_a_folder(tmp_path: Path):
     other = context.Process(target=_hold, args=(tmp_path / "run", held, log))
     other.start()
     assert held.wait(10)
-    with trajectory.ownership(tmp_path / "run"):
+    said: list[str] = []
+    with trajectory.ownership(tmp_path / "run", said.append):
+        assert said == [f"waiting for the trainer that holds {tmp_path / 'run'}"]
         assert log.read_text() == "in\nout\n"
     other.join()
 

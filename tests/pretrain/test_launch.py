@@ -14,14 +14,14 @@ from tests.pretrain.tools import ROOT
 LAUNCHER = """
 import sys
 from pathlib import Path
-from pretrain.launch import die_with_parent, launch
+from pretrain.parallel.launch import die_with_parent, launch
 die_with_parent()
 sys.exit(launch([sys.executable, sys.argv[1]], int(sys.argv[2]), Path(sys.argv[3])))
 """
 RANK = """
 import os, signal, sys, time
 from pathlib import Path
-from pretrain.launch import die_with_parent, report_failure
+from pretrain.parallel.launch import die_with_parent, report_failure
 rank, here = int(os.environ["RANK"]), Path(__file__).parent
 def fail(kind, error, trace):
     report_failure(error)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pretrain import platform
-from pretrain.platform import ADAPTATIONS, Platform, PlatformError
+from pretrain.parallel import platform
+from pretrain.parallel.platform import ADAPTATIONS, Platform, PlatformError
 from tests.pretrain.tools import ROOT
 
 GPU = Platform(device="cuda", backend="nccl", transformer_engine=True)
@@ -20,9 +20,9 @@ SNAPSHOT = """
 import importlib, json, sys, warnings
 warnings.filterwarnings("ignore")
 import torch
-import megatron.core.optimizer, megatron.core.distributed, megatron.core.models.gpt
+import megatron.core.distributed, megatron.core.models.gpt, megatron.core.transformer.moe.token_dispatcher
 import megatron.core.pipeline_parallel.p2p_communication, megatron.core.tensor_parallel.random
-from pretrain.platform import ADAPTATIONS, Platform, causes, install
+from pretrain.parallel.platform import ADAPTATIONS, Platform, causes, install
 def names():
     found = {}
     for name, module in list(sys.modules.items()):
@@ -59,10 +59,11 @@ def test_on_a_cpu_every_adaptation_is_applied_and_seen():
     assert found["applied"] == [a.name for a in sorted(ADAPTATIONS, key=lambda a: not a.early)]
     for name in (
         "torch:compile",
-        "torch:tensor",
+        "torch:zeros",
         "torch.cuda:current_device",
         "torch.cuda.random:get_rng_state",
-        "Tensor.type",
+        "Tensor.cuda",
+        "megatron.core.transformer.moe.token_dispatcher:maybe_move_tensor_to_cpu",
         "megatron.core.pipeline_parallel.p2p_communication:_p2p_ops",
     ):
         assert name in found["changed"]
@@ -72,9 +73,9 @@ def test_on_a_cpu_every_adaptation_is_applied_and_seen():
     ("on", "causes"),
     [
         (GPU, set()),
-        (CPU, {"no CUDA device", "gloo"}),
+        (CPU, {"no CUDA device", "gloo", "no Transformer Engine"}),
         (dataclasses.replace(GPU, backend="gloo"), {"gloo"}),
-        (dataclasses.replace(GPU, transformer_engine=False), set()),
+        (dataclasses.replace(GPU, transformer_engine=False), {"no Transformer Engine"}),
     ],
 )
 def test_each_cause_brings_its_own_adaptations(on, causes):

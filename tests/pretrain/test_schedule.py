@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from pretrain.config import Adam, Constant, Cosine, Train, WarmupStableDecay
-from pretrain.schedule import learning_rate
+from pretrain.config.train import Adam, Constant, Cosine, Train, WarmupStableDecay
+from pretrain.engine.schedule import learning_rate
 
 
 def train(schedule, warmup=0):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrain.data import TokenShards
+from pretrain.data.shards import TokenShards
 from pretrain.evaluate import score
-from pretrain.score import Bootstrap, bits_per_byte, unigram_nats, windows
+from pretrain.objectives.score import Bootstrap, bits_per_byte, unigram_nats, windows
 from tests.pretrain.tools import EOD, VOCABULARY, write_tokens
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from corpus.document import tokens_schema
 from corpus.shard import write_shard
+from pretrain.state.checkpoint import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 VOCABULARY, EOD = 300, 0
@@ -44,7 +45,13 @@ def small_job(folder: Path, **changes: Any) -> dict[str, Any]:
     job: dict[str, Any] = {
         "directory": str(folder / "run"),
         "digest": "d" * 16,
-        "model": {"layers": 2, "hidden": 32, "heads": 4, "kv_groups": 2, "ffn": 48, "sequence_length": 32},
+        "model": {
+            "layers": 2,
+            "hidden": 32,
+            "sequence_length": 32,
+            "attention": {"kind": "grouped", "heads": 4, "groups": 2},
+            "feed_forward": {"kind": "gated", "width": 48},
+        },
         "train": {"global_batch": 8, "optimizer": {"lr": 0.01}, "warmup_tokens": 1024},
         "precision": {},
         "mixture": {},
@@ -60,7 +67,7 @@ def small_job(folder: Path, **changes: Any) -> dict[str, Any]:
         place = job
         *path, last = key.split("__")
         for part in path:
-            place = place[part]
+            place = place.setdefault(part, {})
         place[last] = value
     return job
 
@@ -90,15 +97,20 @@ def run(path: Path, module: str = "pretrain.train", **environment: str) -> subpr
     )
 
 
-def run_many(paths: Sequence[Path]) -> subprocess.CompletedProcess[str]:
-    """Train many jobs in one process, one after another."""
+def run_many(paths: Sequence[Path], world: int = 1) -> subprocess.CompletedProcess[str]:
+    """Train many jobs in one world of processes, one after another."""
+    program = [sys.executable, "-m", "tests.pretrain.many", *map(str, paths)]
+    if world > 1:
+        code = "import sys; from pathlib import Path; from pretrain.parallel.launch import launch\n"
+        code += f"sys.exit(launch(sys.argv[1:], {world}, Path({str(paths[0].parent / 'logs')!r})))"
+        program = [sys.executable, "-c", code, *program]
     return subprocess.run(
-        [sys.executable, "-m", "tests.pretrain.many", *map(str, paths)],
+        program,
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 
@@ -116,8 +128,6 @@ def losses(job: dict[str, Any]) -> list[float]:
 
 
 def content(job: dict[str, Any], step: int) -> dict[str, str]:
-    """SHA-256 of every tensor of a checkpoint, and of its random states."""
-    path = Path(job["directory"]) / f"step-{step}" / "manifest.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    tensors = {f"{entry['name']}/{entry['kind']}": entry["sha256"] for entry in found["tensors"]}
-    return tensors | {"random": found["random"]["sha256"]}
+    """SHA-256 of every global tensor of a checkpoint."""
+    found = Checkpoint(Path(job["directory"]) / f"step-{step}")
+    return {f"{s.name}/{s.kind}": hashlib.sha256(found.tensor(s).tobytes()).hexdigest() for s in found.shapes()}

@@ -30,7 +30,8 @@ def test_version():
 def test_a_folder_of_ones_own(tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mini.yaml").write_text(
-        "{layers: 1, hidden: 32, heads: 2, kv_groups: 1, ffn: 64, sequence_length: 64}"
+        "{layers: 1, hidden: 32, sequence_length: 64, attention: {kind: grouped, heads: 2, groups: 1}, "
+        "feed_forward: {kind: gated, width: 64}}"
     )
     asked = ("config", "model.hidden", "--set", "model=mini")
     assert "no such choice" in siku(*asked).said

@@ -48,7 +48,7 @@ def test_every_key_has_its_value_and_a_doc_line(config):
             assert key.value == text_of(at(config, path)), path
             assert key.doc or path.rpartition(".")[2] in ("kind", "rule", "measure", "edit", "schedule"), path
     assert found["layout.device"].choices == ("auto", "cpu", "cuda")
-    assert found["model.tied"].choices == ("true", "false")
+    assert found["model.embedding.tied"].choices == ("true", "false")
     assert found["train.schedule.schedule"].choices == ("constant", "cosine", "wsd")
     assert set(found["recipe.filter.kind"].choices) >= {"crawl", "filter", "dedupe", "tokenize"}
     assert found["model.hidden"].default == "required" and found["layout.tp"].default == "1"

@@ -25,8 +25,11 @@ MISTAKES = [
         "recipe.split.rules.extra reads 'length.x', but the measure length makes no such column: choose among bytes, ",
     ),
     ((RULE.format("quallity.hashes"),), "recipe.filter reads the measures ['quallity'], which no measure stage before"),
-    (("layout.tp=3",), "layout.tp=3 does not divide model.heads=4 and model.kv_groups=2"),
-    (("layout.pp=3",), "layout.pp=3 does not divide model.layers=4: the nearest that fits is 2 (then 4, 1)"),
+    (("layout.tp=3",), "layout.tp=3 does not divide model.attention.heads=4 and model.attention.groups=2"),
+    (
+        ("layout.pp=3",),
+        "layout.pp x layout.vpp=3 does not divide model.layers=4: the nearest that fits is 2 (then 4, 1)",
+    ),
     (("layout.dp=3",), "layout.dp x layout.micro_batch=12 does not divide train.global_batch=8"),
     (("model.vocabulary=4095",), "model.vocabulary=4095 is smaller than the tokenizer's 4096"),
     (("layout.device=cuda",), "layout.device=cuda, but this machine shows no NVIDIA device"),
@@ -43,7 +46,7 @@ MISTAKES = [
 
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch):
-    monkeypatch.setattr("pretrain.config.NVIDIA_DEVICES", ())
+    monkeypatch.setattr("pretrain.config.layout.NVIDIA_DEVICES", ())
 
 
 def idle(store):
@@ -63,7 +66,7 @@ def test_a_mistake_is_one_sentence_before_any_work(overrides, told, tmp_path):
 
 def test_a_cell_that_cannot_be_stops_the_sweep_before_the_first_crawl(tmp_path):
     ended = siku("run", "-m", f"site.store={tmp_path / 'store'}", "layout.pp=1,3", "run.repeat=true")
-    assert ended.code == 2 and "layout.pp=3 does not divide" in ended.said and idle(tmp_path / "store")
+    assert ended.code == 2 and "layout.pp x layout.vpp=3 does not divide" in ended.said and idle(tmp_path / "store")
 
 
 def test_only_what_is_asked_for_is_checked(tmp_path):

@@ -2,7 +2,7 @@
 
 import math
 
-from pretrain.config import Constant, Cosine, Schedule, Train
+from pretrain.config.train import Constant, Cosine, Schedule, Train
 
 
 def _factor(schedule: Schedule, tokens: int, warmup: int) -> float:

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,15 @@ def prune(directory: Path, keep: int, protected: set[int]) -> None:
 
 
 @contextmanager
-def ownership(directory: Path) -> Iterator[None]:
+def ownership(directory: Path, say: Callable[[str], object]) -> Iterator[None]:
     """Hold the folder; waits for a trainer that is still there, and the kernel frees it when its owner dies."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for the trainer that holds {directory}")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

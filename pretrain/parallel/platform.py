@@ -1,8 +1,8 @@
 """What megatron-core assumes of a machine, and what is adapted where a machine is otherwise.
 
 The only module that changes megatron-core or torch, and only trainer processes load it. Every adaptation has one
-cause and is applied for that cause alone: with CUDA and NCCL none is. Each names the upstream symbol it stands in
-for and the text it relies on there, and refuses to start when upstream has changed.
+cause and is applied for that cause alone: with CUDA, NCCL and Transformer Engine none is. Each names the upstream
+symbol it stands in for and the text it relies on there, and refuses to start when upstream has changed.
 """
 
 import contextlib
@@ -10,7 +10,6 @@ import functools
 import importlib
 import inspect
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-Cause = Literal["no CUDA device", "gloo"]
+Cause = Literal["no CUDA device", "gloo", "no Transformer Engine"]
 NVIDIA_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/proc/driver/nvidia/version"))
 
 
@@ -81,6 +80,9 @@ class _Stream:
     def __init__(self, *_: object, device: object = None) -> None: ...
     def wait_stream(self, stream: object) -> None: ...
     def wait_event(self, event: object) -> None: ...
+    def record_event(self, event: object = None) -> "_Stream":
+        return self
+
     def synchronize(self) -> None: ...
 
 
@@ -95,20 +97,28 @@ def _device_queries() -> None:
     cuda.current_stream = cuda.default_stream = lambda device=None: stream
 
 
-def _on_cpu(factory: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    @functools.wraps(factory)
-    def wrapped(*args: Any, **kwargs: Any) -> torch.Tensor:  # noqa: ANN401 - torch's own signature
-        if str(kwargs.get("device", "")).startswith("cuda"):
-            kwargs["device"] = "cpu"
-        return factory(*args, **kwargs)
-
-    return wrapped
-
-
 def _device_literals() -> None:
-    for name in ("tensor", "zeros", "ones", "empty"):
-        setattr(torch, name, _on_cpu(getattr(torch, name)))
-    torch.Tensor.cuda = lambda self, *_: self  # type: ignore[method-assign]
+    original = torch.zeros
+
+    @functools.wraps(original)
+    def zeros(*args: Any, **kwargs: Any) -> torch.Tensor:  # noqa: ANN401 - torch's own signature
+        if kwargs.get("device") == "cuda":
+            kwargs["device"] = "cpu"
+        return original(*args, **kwargs)
+
+    torch.zeros = zeros
+    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
+
+
+def _pinned_memory() -> None:
+    original = torch.tensor
+
+    @functools.wraps(original)
+    def tensor(*args: Any, **kwargs: Any) -> torch.Tensor:  # noqa: ANN401 - torch's own signature
+        kwargs.pop("pin_memory", None)
+        return original(*args, **kwargs)
+
+    torch.tensor = tensor
 
 
 def _random_state() -> None:
@@ -129,20 +139,6 @@ def _random_state() -> None:
     cuda.manual_seed = seed
     # The tracker warns when the CPU's state moves while it forks: here it is the state that is forked.
     logging.getLogger(random.__name__).addFilter(lambda record: "CPU RNG state changed" not in record.getMessage())
-
-
-def _type_names() -> None:
-    """Optimizers compare `tensor.type()` with CUDA's names; answer so to megatron alone."""
-    original = torch.Tensor.type
-
-    def named(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - torch's own signature
-        found = original(self, *args, **kwargs)
-        asker = str(sys._getframe(1).f_globals.get("__name__", ""))
-        if isinstance(found, str) and asker.startswith("megatron."):
-            return found.replace("torch.", "torch.cuda.", 1)
-        return found
-
-    torch.Tensor.type = named  # type: ignore[assignment, method-assign]
 
 
 def _no_compile() -> None:
@@ -180,6 +176,25 @@ def _pipeline_sends() -> None:
     p2p._batched_p2p_ops = lambda **arguments: list(operations(**arguments).values())
 
 
+def _expert_splits() -> None:
+    """The sizes of what goes to each expert are made plain numbers for a tensor on a GPU alone."""
+    dispatcher: Any = importlib.import_module("megatron.core.transformer.moe.token_dispatcher")
+    original = dispatcher.maybe_move_tensor_to_cpu
+
+    def moved(tensor: Any, as_numpy: bool = False, record_stream: bool = False) -> Any:  # noqa: ANN401 - tensor or numpy
+        if as_numpy and isinstance(tensor, torch.Tensor):
+            return tensor.numpy()
+        return original(tensor, as_numpy, record_stream)
+
+    dispatcher.maybe_move_tensor_to_cpu = moved
+
+
+def _router_product() -> None:
+    """Without Transformer Engine the name is never bound, though None is asked for."""
+    utils: Any = importlib.import_module("megatron.core.transformer.moe.moe_utils")
+    utils.te_general_gemm = None
+
+
 _TESTED = ("megatron-core 0.16.1",)
 ADAPTATIONS: tuple[Adaptation, ...] = (
     Adaptation(
@@ -201,11 +216,19 @@ ADAPTATIONS: tuple[Adaptation, ...] = (
     ),
     Adaptation(
         name="literal cuda devices",
-        symbol="megatron.core.optimizer.optimizer:FP32Optimizer.__init__",
-        relies_on="device='cuda'",
+        symbol="megatron.core.pipeline_parallel.schedules:forward_backward_no_pipelining",
+        relies_on='torch.zeros([], dtype=torch.int, device="cuda")',
         cause="no CUDA device",
         tested=_TESTED,
         apply=_device_literals,
+    ),
+    Adaptation(
+        name="pinned memory",
+        symbol="megatron.core.models.common.embeddings.rope_utils:get_pos_emb_on_this_cp_rank",
+        relies_on="pin_memory=True",
+        cause="no CUDA device",
+        tested=_TESTED,
+        apply=_pinned_memory,
     ),
     Adaptation(
         name="random states",
@@ -216,12 +239,20 @@ ADAPTATIONS: tuple[Adaptation, ...] = (
         apply=_random_state,
     ),
     Adaptation(
-        name="tensor type names",
-        symbol="megatron.core.optimizer.clip_grads:clip_grad_by_total_norm_fp32",
-        relies_on="param.grad.type() == 'torch.cuda.FloatTensor'",
+        name="sizes of expert splits",
+        symbol="megatron.core.transformer.moe.token_dispatcher:maybe_move_tensor_to_cpu",
+        relies_on="tensor.is_cuda",
         cause="no CUDA device",
         tested=_TESTED,
-        apply=_type_names,
+        apply=_expert_splits,
+    ),
+    Adaptation(
+        name="router product",
+        symbol="megatron.core.transformer.moe.moe_utils:RouterGatingLinearFunction.forward",
+        relies_on="te_general_gemm is not None",
+        cause="no Transformer Engine",
+        tested=_TESTED,
+        apply=_router_product,
     ),
     Adaptation(
         name="pipeline send tags",
@@ -235,12 +266,14 @@ ADAPTATIONS: tuple[Adaptation, ...] = (
 
 
 def causes(platform: Platform) -> set[Cause]:
-    """Why this platform needs adapting; empty on CUDA with NCCL."""
+    """Why this platform needs adapting; empty on CUDA with NCCL and Transformer Engine."""
     found: set[Cause] = set()
     if platform.device != "cuda":
         found.add("no CUDA device")
     if platform.backend == "gloo":
         found.add("gloo")
+    if not platform.transformer_engine:
+        found.add("no Transformer Engine")
     return found
 
 

@@ -1,17 +1,14 @@
-"""Batches from memory-mapped token shards, in the order of `corpus.order`."""
+"""Token shards, read where they lie."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from corpus.document import raw_ids
-from corpus.order import Component, Order
+from corpus.order import Component
 from corpus.shard import open_shard
-from pretrain.config import Mixture
-
-Tokens = npt.NDArray[np.int64]
 
 
 class TokenError(ValueError):
@@ -67,48 +64,3 @@ class TokenShards:
                 )
             total += found
         return total
-
-
-class Batches:
-    """The samples of a run by global index."""
-
-    def __init__(
-        self,
-        components: Mapping[str, Sequence[str]],
-        mixture: Mixture,
-        sequence_length: int,
-        seed: int,
-        vocabulary: int,
-    ) -> None:
-        self._shards = {name: TokenShards(name, paths) for name, paths in sorted(components.items())}
-        self.order = Order(
-            [s.component() for s in self._shards.values()], mixture.weights, sequence_length, seed, mixture.rest
-        )
-        self._vocabulary = vocabulary
-
-    def samples(self, first: int, last: int) -> Tokens:
-        """Samples [first, last) as int64 [last - first, sequence_length + 1]."""
-        out = np.empty((last - first) * (self.order.sequence_length + 1), np.int64)
-        at = 0
-        for span in self.order.spans(first, last):
-            tokens = self._shards[span.source].tokens(span.row, span.start, span.stop)
-            out[at : at + len(tokens)] = tokens
-            at += len(tokens)
-            if int(tokens.max()) >= self._vocabulary:
-                raise TokenError(
-                    f"document {span.document.hex()} of {span.source!r} holds token {int(tokens.max())}, but the "
-                    f"vocabulary ends at {self._vocabulary}: tokenize again with this tokenizer"
-                )
-        return out.reshape(last - first, -1)
-
-    def micro_batches(self, first: int, last: int, size: int) -> Iterator[Tokens]:
-        """Samples [first, last), `size` at a time."""
-        for start in range(first, last, size):
-            yield self.samples(start, min(start + size, last))
-
-
-def replica_range(step: int, global_batch: int, replica: int, replicas: int) -> tuple[int, int]:
-    """Samples [first, last) of a step (counted from 1) that a data-parallel replica reads."""
-    share = global_batch // replicas
-    first = (step - 1) * global_batch + replica * share
-    return first, first + share

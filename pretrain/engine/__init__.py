@@ -1,0 +1,1 @@
+"""A step: backward, norm, decide, apply; and what happens around it."""

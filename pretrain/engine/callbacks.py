@@ -1,0 +1,141 @@
+"""What happens around a step besides the step: few, ordered, stateful, and named at start."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pretrain.engine.optimizer import Optimizer
+from pretrain.job import TrainJob
+from pretrain.journal import Journal, Row
+from pretrain.parallel.mesh import Mesh
+from pretrain.state import trajectory
+from pretrain.state.cursor import Cursor
+from pretrain.state.saver import Saver
+
+log = logging.getLogger("pretrain")
+PATIENCE = 3  # batches in a row whose gradient is no number
+
+
+class DivergedError(RuntimeError):
+    """Losses or gradients are no longer numbers: names the step and its samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A batch that was read, taken or not; `stop` is the signal that asks to end the run, or 0."""
+
+    row: Row
+    cursor: Cursor  # after it
+    stop: int
+
+
+class Callback(Protocol):
+    """Called in the order given, on every rank, after the weights changed or were left as they were."""
+
+    name: str
+
+    def after_step(self, result: StepResult) -> None:
+        """All ranks decide alike, from the same figures."""
+        ...
+
+
+class NanGuard:
+    """Gives up when batch after batch has a gradient that is no number: the weights must be at fault."""
+
+    name = "nan_guard"
+
+    def __init__(self) -> None:
+        self._skipped = 0
+
+    def after_step(self, result: StepResult) -> None:
+        """Raise DivergedError for the last of several batches in a row; no checkpoint has what led to it."""
+        row = result.row
+        self._skipped = self._skipped + 1 if row.status == "skipped" else 0
+        if self._skipped >= PATIENCE:
+            raise DivergedError(
+                f"loss {row.loss} and gradient norm {row.grad_norm} in step {row.step}, samples [{row.first_sample}, "
+                f"{row.last_sample}), and in the {PATIENCE - 1} batches before: lower train.optimizer.lr, or look at "
+                "the step's documents with `siku explain --step`"
+            )
+
+
+class JournalWriter:
+    """Rank 0 writes every step down."""
+
+    name = "journal"
+
+    def __init__(self, journal: Journal | None) -> None:
+        self._journal = journal
+
+    def after_step(self, result: StepResult) -> None:
+        """Append the step's row."""
+        if self._journal is not None:
+            self._journal.append([result.row])
+
+
+class Log:
+    """Rank 0 says how it goes: loss, rate, and when it will be done."""
+
+    name = "log"
+
+    def __init__(self, every: int, target: int, speak: bool) -> None:
+        self._every, self._target, self._speak = every, target, speak
+        self._seconds, self._tokens, self._steps, self._seen = 0.0, 0, 0, 0
+
+    def after_step(self, result: StepResult) -> None:
+        """One line every `every` steps, for the last, and for each batch that was not taken."""
+        row = result.row
+        if row.status == "skipped":
+            if self._speak:
+                samples = f"samples [{row.first_sample}, {row.last_sample})"
+                log.info("step %d not taken: loss %s, gradient norm %s, %s", row.step, row.loss, row.grad_norm, samples)
+            return
+        self._steps, self._seconds = self._steps + 1, self._seconds + row.seconds
+        self._tokens += row.tokens - self._seen if self._seen else row.tokens // row.step
+        self._seen = row.tokens
+        if not self._speak or (row.step % self._every and row.step != self._target):
+            return
+        passed = max(self._seconds, 1e-9)
+        left = (self._target - row.step) * passed / self._steps
+        log.info(
+            "step %d/%d  loss %.4f  lr %.3g  grad %.3f  %d tokens/s  %d s left",
+            *(row.step, self._target, row.loss, row.lr, row.grad_norm, self._tokens / passed, left),
+        )
+        self._seconds, self._tokens, self._steps = 0.0, 0, 0
+
+
+class Checkpoints:
+    """Commits a checkpoint on the cadence, at the target, and when the run is asked to stop; prunes old ones."""
+
+    name = "checkpoint"
+
+    def __init__(
+        self, job: TrainJob, optimizer: Optimizer, saver: Saver, mesh: Mesh, journal: Journal | None, kept: set[int]
+    ) -> None:
+        self._job, self._optimizer, self._saver, self._mesh = job, optimizer, saver, mesh
+        self._journal, self._kept = journal, kept
+
+    def after_step(self, result: StepResult) -> None:
+        """The weights after a batch that was not taken are those before it: nothing to store."""
+        self._saver.check()
+        step, due = result.row.step, result.row.status == "taken"
+        if not (due and step % self._job.checkpoint_every == 0) and step != self._job.steps and not result.stop:
+            return
+        self.save(result.cursor)
+
+    def save(self, cursor: Cursor) -> None:
+        """Start a checkpoint; the one before is committed when this returns, and old ones are gone."""
+        if self._journal is not None:
+            self._journal.sync()
+        self._saver.start(self._optimizer, cursor)
+        self._prune()
+
+    def finish(self) -> None:
+        """Wait for the last checkpoint."""
+        self._saver.wait()
+        self._prune()
+
+    def _prune(self) -> None:
+        if self._mesh.rank == 0:
+            trajectory.prune(Path(self._job.directory), self._job.keep, self._kept)

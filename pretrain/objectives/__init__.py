@@ -1,0 +1,1 @@
+"""What is minimized in training and measured in evaluation."""

@@ -1,0 +1,1 @@
+"""What a run is between two processes: its folder, its checkpoints."""
