@@ -92,7 +92,7 @@ class _HostCrawler:
                 for url in sorted(wave):
                     self._settle(url, depth, wave[url])
         self._journal.commit()
-        left = [row for url, row in self._left.items() if url not in self._journal]
+        left = list(self._left.values())
         for url, count in self._beyond:
             left.append(Row(url, URL_LIMIT, f"and {count - 1} more links over max_urls, {self._what.max_urls}"))
         index = pa.concat_tables([self._journal.index(), table(left)]).sort_by("url")

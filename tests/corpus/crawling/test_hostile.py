@@ -34,6 +34,7 @@ UNENDING = ("slow", "silent", "interim", "endless")
 # Path -> what the server does, and the outcome. Those that never end need the server.
 FORMS = {
     "location-bracket": (moved("http://[::1/x"), "redirect"),
+    "location-escape": (moved("http://[\x1b[31mred"), "redirect"),
     "location-scheme": (moved("http://"), "redirect"),
     "location-long": (moved("/" + "x" * 50_000), "redirect"),
     "location-none": (answer(b"", status="302 Found"), "http_error"),
@@ -63,6 +64,7 @@ FORMS = {
     "chunk-minus": (raw(CHUNKED + b"-6\r\nabcdef\r\n0\r\n\r\n"), "bad_response"),
     "chunk-extension": (raw(CHUNKED + b"1;" + b"x" * 100_000 + b"\r\nx\r\n0\r\n\r\n"), "bad_response"),
     "chunk-extensions": (raw(CHUNKED + chunked(*[b"x"] * 8000, extension=b";" + b"y" * 500)), "too_large"),
+    "chunk-large": (raw(CHUNKED + chunked(bytes(3 << 19))), "too_large"),
     "chunk-cut": (raw(CHUNKED + b"6\r\nabc"), "bad_response"),
     "chunk-huge": (raw(CHUNKED + b"ffffffffffffffff\r\nabc"), "bad_response"),
     "coding": (answer(b"x", HTML, "Content-Encoding: br"), "bad_coding"),
