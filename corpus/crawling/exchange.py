@@ -3,6 +3,7 @@
 h11 reads the protocol; the limits, the deadline and the socket are here.
 """
 
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,10 @@ _HEADER_BYTES = 64 << 10  # of a head, of trailers, and of a chunk's size and ex
 _HEADERS = 256  # header lines of a head
 _INTERIM = 8  # 1xx answers before the answer
 _BODILESS = frozenset({204, 304})
+_BLANK = re.compile(rb"\n\r?\n")
+_STATUS = re.compile(rb"http(/[0-9]\.[0-9]) ", re.IGNORECASE)
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:([^\n]*)")
+_CONTROLS = bytes(32 if (code < 32 and code not in b"\t\r\n") or code == 127 else code for code in range(256))
 # Facts of the connection, undone by it: `body` is whole, and its length is written anew.
 _FRAMING = frozenset({"transfer-encoding", "content-length", "connection", "keep-alive", "trailer"})
 
@@ -61,6 +66,8 @@ class Connection:
         self._socket, self._address = connected, address
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEADER_BYTES)
         self._received = 0
+        self._held = bytearray()  # received, and not yet h11's
+        self._closed = False
 
     @property
     def answered(self) -> bool:
@@ -99,7 +106,7 @@ class Connection:
     def renew(self) -> bool:
         """Make ready for another exchange; False if the server will have none, or has sent more than it said."""
         done = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
-        if not done or self._http.trailing_data[0]:
+        if not done or self._held or self._http.trailing_data[0]:
             return False
         self._http.start_next_cycle()
         return True
@@ -116,14 +123,34 @@ class Connection:
             event = self._http.next_event()
             if isinstance(event, h11.Event) or event is h11.PAUSED:
                 return event
+            if self._pass_on():
+                continue
             self._socket.settimeout(left)
             piece = self._socket.recv(_PIECE)
             if not piece and not self._received:
                 raise FetchError("connection_lost", "closed without an answer")
+            self._held += piece
+            self._closed = not piece
             self._received += len(piece)
             if self._received > most:
                 raise FetchError("too_large", f"over {most} bytes of head, body and framing")
-            self._http.receive_data(piece)
+
+    def _pass_on(self) -> bool:
+        """Give h11 what is held, a head as a whole and mended; False if there is nothing to give yet."""
+        data = bytes(self._held)
+        if data and self._http.their_state in (h11.IDLE, h11.SEND_RESPONSE) and not self._closed:
+            end = _BLANK.search(data)
+            if (len(data) if end is None else end.end()) > _HEADER_BYTES:
+                raise FetchError("bad_response", f"a head over {_HEADER_BYTES} bytes")
+            if end is None:
+                return False
+            data = data[: end.end()]
+            del self._held[: len(data)]
+            self._http.receive_data(mended(data))
+        elif data or self._closed:
+            self._held.clear()
+            self._http.receive_data(data)
+        return bool(data) or self._closed
 
     def _answer(self, request: bytes, most: int, deadline: Deadline, unwanted: Callable[[Head], str | None]) -> Answer:
         on_the_wire = 2 * most + _HEADER_BYTES * _INTERIM  # chunks of a few bytes are framing for the most part
@@ -161,3 +188,26 @@ class Connection:
         if not isinstance(event, h11.EndOfMessage):
             raise FetchError("bad_response", "the body has no end", status)
         return bytes(body)
+
+
+def mended(head: bytes) -> bytes:
+    """A head without what h11 refuses and browsers pass over.
+
+    That is: lines that are no field, spaces before a colon, control characters in values, a status line in lower
+    case, `chunked` said twice, `identity`.
+    """
+    status, *fields = re.split(rb"\r?\n", head.rstrip(b"\r\n"))
+    lines = [_STATUS.sub(rb"HTTP\1 ", status, count=1)]
+    kept = chunked = False
+    for line in fields:
+        if line[:1] in (b" ", b"\t"):  # the line before goes on
+            lines[-1] += b" " + line.translate(_CONTROLS).strip() if kept else b""
+            continue
+        field = _FIELD.fullmatch(line)
+        name, value = (field[1], field[2].translate(_CONTROLS).strip()) if field else (b"", b"")
+        coding = value.lower() if name.lower() == b"transfer-encoding" else b""
+        kept = field is not None and coding != b"identity" and not (chunked and coding == b"chunked")
+        chunked = chunked or coding == b"chunked"
+        if kept:
+            lines.append(name + b": " + value)
+    return b"\r\n".join([*lines, b"", b""])

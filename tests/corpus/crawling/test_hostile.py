@@ -50,7 +50,16 @@ FORMS = {
     "no-http": (raw(b"\x16\x03\x01 not HTTP at all\r\n\r\n"), "bad_response"),
     "nothing": (raw(b""), "connection_lost"),
     "switch": (raw(b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\n\r\n"), "bad_response"),
-    "header-line": (raw(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"), "bad_response"),
+    "odd-line": (raw(OK + b"no colon\r\n goes on\r\n\r\n" + BODY), "fetched"),
+    "odd-name": (raw(OK + b"My Header: x\r\n: y\r\n\r\n" + BODY), "fetched"),
+    "odd-space": (raw(b"HTTP/1.1 200 OK\r\nContent-Type : text/html\r\nContent-Length : 18\r\n\r\n" + BODY), "fetched"),
+    "odd-value": (raw(OK + "X: \0a\x0b中\x7f\r\n\r\n".encode() + BODY), "fetched"),
+    "odd-case": (raw(b"http/1.0 200 ok\r\n\r\n" + BODY), "fetched"),
+    "odd-ends": (raw(b"HTTP/1.1 200\nContent-Type: text/html\n\n" + BODY), "fetched"),
+    "odd-fold": (raw(OK + b"X: a\r\n\tb\r\n\r\n" + BODY), "fetched"),
+    "odd-coding": (raw(OK + b"Transfer-Encoding: identity\r\n\r\n" + BODY), "fetched"),
+    "odd-twice": (raw(OK + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n" + chunked(BODY)), "fetched"),
+    "odd-interim": (raw(b"HTTP/1.1 103 Hints\r\nno colon\r\n\r\n" + OK + b"no colon\r\n\r\n" + BODY), "fetched"),
     "header-long": (raw(OK + b"A: " + b"x" * 100_000 + b"\r\n\r\n"), "bad_response"),
     "header-many": (raw(OK + b"A: x\r\n" * 300 + b"Content-Length: 0\r\n\r\n"), "bad_response"),
     "length-digits": (raw(OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n"), "bad_response"),
@@ -129,6 +138,15 @@ def test_a_body_is_dechunked_once(tmp_path, body, form):
     source = WarcSource(path=FileRef(segment))
     others = [capture for item in items(source) for capture in read(source, item)]
     assert [c.payload for c in others if c.url == "http://help.sample/x" and c.error is None] == [body]
+
+
+def test_what_browsers_read_is_read_whole(tmp_path):
+    names = [name for name in FORMS if name.startswith("odd")]
+    with raw_server({"/": html(*(f"/{name}" for name in names))}) as served:
+        served.answers |= {f"/{name}": FORMS[name][0] for name in names}
+        crawl(what(), where(served), tmp_path)
+    captures = {c.url: c.payload for item in items(what(), tmp_path) for c in read(what(), item)}
+    assert {captures[f"http://help.sample/{name}"] for name in names} == {BODY}
 
 
 def test_a_header_cannot_forge_another(tmp_path):

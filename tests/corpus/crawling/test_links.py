@@ -32,7 +32,9 @@ def test_links_honour_base_entities_quotes_and_order():
     ]
 
 
-@pytest.mark.parametrize("base", ["javascript:0", "data:text/html,x", "ftp://h.sample/", "/" + "x" * 1100 + "/", "http://[1/", ""])
+@pytest.mark.parametrize(
+    "base", ["javascript:0", "data:text/html,x", "ftp://h.sample/", "/" + "x" * 1100 + "/", "http://[1/", ""]
+)
 def test_a_base_that_leads_nowhere_is_none(base):
     assert links(f'<base href="{base}"><a href="a">', "http://h.sample/b/c") == ["http://h.sample/b/a"]
 
