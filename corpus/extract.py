@@ -11,6 +11,7 @@ from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT, ID, canonical_url, document_id
 from corpus.html import HTML_TYPES, looks_like_html
+from corpus.line_wraps import unwrapped
 from corpus.main_content import bounded, main_text, prepared, too_deep, unmarked
 from corpus.sources.capture import Capture
 
@@ -75,7 +76,7 @@ def extract_page(html: str, config: Extract) -> Page:
     """Text, title and declared language of a decoded HTML page."""
     from resiliparse.parse.html import HTMLTree
 
-    html = bounded(html)
+    html = unwrapped(bounded(html))
     main = config.main_content and not too_deep(html)
     tree = HTMLTree.parse(prepared(html) if main else html)
     document = tree.document

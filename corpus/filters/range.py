@@ -23,7 +23,7 @@ def by_language(bounds: dict[str, float], language: np.ndarray, absent: float) -
 
 @configuration
 class RangeRule:
-    """Fails what lies below `minimum` or above `maximum`, and what could not be measured (NaN).
+    """Fails what lies below `minimum` or above `maximum`, and what could not be measured (NaN) where there is a bound.
 
     A language without a bound of its own takes that of `other`; with neither, that side is open.
     """
@@ -51,5 +51,6 @@ class RangeRule:
         value = columns[self.column].astype(np.float64)
         low = by_language(self.minimum, language, -np.inf)
         high = by_language(self.maximum, language, np.inf)
-        below = ~(value >= low)  # NaN is not >=, and so fails
-        return Judgement(below | (value > high), value, np.where(below, low, high))
+        below = (low > -np.inf) & ~(value >= low)  # NaN is neither >= nor <=, and so fails
+        above = (high < np.inf) & ~(value <= high)
+        return Judgement(below | above, value, np.where(below, low, high))

@@ -1,7 +1,7 @@
 """Numba over Arrow buffers. Import this package only where a kernel is called: it loads numba.
 
-Compiled code is kept in a folder named after the sources of all kernels, because numba looks only at the
-caller's own file: a changed helper would otherwise go unseen, and an installed folder may not be writable.
+Compiled code is kept in a folder named after the sources of the whole package, because numba looks only at the
+caller's own file: a changed helper or constant would otherwise go unseen, and an installed folder may not be writable.
 """
 
 import hashlib
@@ -12,13 +12,19 @@ from pathlib import Path
 import numba
 
 
-def _cache_folder() -> Path:
+def cache_key(package: Path) -> str:
+    """A name for what is compiled from a package: numba's version and every source file, constants included."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
+    for source in sorted(package.rglob("*.py")):
+        content = source.read_bytes()
+        digest.update(f"\n{source.relative_to(package).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _cache_folder() -> Path:
     chosen = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
     base = Path(chosen) if chosen else Path("~/.cache").expanduser()
-    folder = base / "siku" / f"kernels-{digest.hexdigest()[:16]}"
+    folder = base / "siku" / f"kernels-{cache_key(Path(__file__).parents[1])}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -34,4 +40,4 @@ try:
 finally:
     numba.config.CACHE_DIR = _before
 
-__all__ = ["components", "minhash", "repetition", "statistics", "trie"]
+__all__ = ["cache_key", "components", "minhash", "repetition", "statistics", "trie"]

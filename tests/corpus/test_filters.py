@@ -35,10 +35,20 @@ def test_range_has_bounds_by_language_and_other():
     assert rule.reads() == ("length.words",)
 
 
-def test_a_value_that_could_not_be_measured_fails():
-    for bounds in ({"minimum": {"other": 0}}, {"maximum": {"other": 1}}, {"minimum": {"zh": 0}}):
-        found = judge(RangeRule(order=1, column="quality.digits", **bounds), quality__digits=[np.nan] * 4)
-        assert found.fails.all()
+@pytest.mark.parametrize(
+    ("bounds", "fails", "threshold"),
+    [
+        ({"minimum": {"other": 0}}, [True] * 4, [0] * 4),
+        ({"maximum": {"other": 1}}, [True] * 4, [1] * 4),
+        ({"minimum": {"zh": 0}}, [True, False, False, False], [0, np.inf, np.inf, np.inf]),
+        ({"maximum": {"en": 1}}, [False, True, False, False], [np.inf, 1, np.inf, np.inf]),
+        ({"minimum": {"zh": 0}, "maximum": {"de": 9}}, [True, False, True, False], [0, np.inf, 9, np.inf]),
+    ],
+)
+def test_a_value_that_could_not_be_measured_fails_where_there_is_a_bound(bounds, fails, threshold):
+    found = judge(RangeRule(order=1, column="quality.digits", **bounds), quality__digits=[np.nan] * 4)
+    assert found.fails.tolist() == fails
+    assert found.threshold.tolist() == threshold
 
 
 @given(st.lists(st.floats(allow_nan=True), min_size=4, max_size=4), st.floats(-1, 1), st.floats(-1, 1))

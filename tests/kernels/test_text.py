@@ -1,8 +1,10 @@
 import hashlib
 import itertools
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -212,3 +214,21 @@ def test_compiled_code_lies_in_a_folder_of_its_own_sources(tmp_path):
         folder, restored = out.stdout.split()
         assert folder.startswith(str(root)) and "kernels-" in folder
         assert restored == str(base)
+
+
+def test_every_source_that_kernels_read_is_in_the_caches_name(tmp_path):
+    """Constants of a table are compiled into the kernels that import them."""
+    import kernels.text as text
+
+    package = tmp_path / "kernels"
+    shutil.copytree(Path(characters.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    key = text.cache_key(package)
+    assert key == text.cache_key(Path(characters.__file__).parent) and f"kernels-{key}" in str(text._cache_folder())
+    for name in ("characters.py", "columns.py", "buffers.py", "text/words.py", "text/statistics.py", "text/trie.py"):
+        file = package / name
+        content = file.read_text()
+        file.write_text(content + "\n")
+        assert text.cache_key(package) != key, name
+        file.write_text(content)
+    (package / "columns.py").rename(package / "rows.py")
+    assert text.cache_key(package) != key

@@ -40,7 +40,7 @@ def text_of(html):
 
 def test_a_document_of_each_script():
     for html, title, text, language in [
-        (ZH, "插入 页码", "插入页码\n\n您可以轻松将页码字段插入文档的页脚。", "zh-CN"),
+        (ZH, "插入页码", "插入页码\n\n您可以轻松将页码字段插入文档的页脚。", "zh-CN"),
         (EN, "Fields", "Fields\n\nFields show data that changes.", "en"),
     ]:
         batch = one(page(html))
