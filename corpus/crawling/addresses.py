@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+LOOPBACK = "loopback"
 # IANA's IPv4 and IPv6 Special-Purpose Address Registries, multicast, reserved and deprecated blocks, written out:
 # what Python's `is_global` says changes between patch releases. The first that holds an address names it.
 _V4 = tuple(
@@ -10,7 +11,7 @@ _V4 = tuple(
         ("0.0.0.0/8", "this network"),
         ("10.0.0.0/8", "private"),
         ("100.64.0.0/10", "shared by carriers"),
-        ("127.0.0.0/8", "loopback"),
+        ("127.0.0.0/8", LOOPBACK),
         ("168.63.129.16/32", "cloud metadata"),  # Azure's wire server: public by number, reached from within
         ("169.254.0.0/16", "link-local"),
         ("172.16.0.0/12", "private"),
@@ -31,7 +32,7 @@ _V4 = tuple(
 _V6 = tuple(
     (ip_network(block), name)
     for block, name in (
-        ("::1/128", "loopback"),
+        ("::1/128", LOOPBACK),
         ("::/128", "unspecified"),
         ("::ffff:0:0/96", "IPv4-mapped"),
         ("64:ff9b:1::/48", "local NAT64"),

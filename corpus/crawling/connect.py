@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from corpus.crawling.addresses import refusal
+from corpus.crawling.addresses import LOOPBACK, refusal
+from corpus.crawling.source import placed
 
 # A resolver's answer: address family and socket address.
 _Candidate = tuple[int, tuple[Any, ...]]
@@ -44,18 +45,21 @@ def address_of(scheme: str, netloc: str, addresses: Mapping[str, str]) -> tuple[
     `addresses` maps a host, with or without its port, to address:port in place of name resolution.
     """
     parts = urlsplit(f"//{netloc}")
-    given = addresses.get(netloc) or addresses.get(parts.hostname or "")
+    given = placed(netloc, addresses)
     if given is not None:
         host, _, port = given.rpartition(":")
         return host.strip("[]"), int(port), True
     return parts.hostname or "", parts.port or (443 if scheme == "https" else 80), False
 
 
-def connect(scheme: str, netloc: str, addresses: Mapping[str, str], deadline: Deadline) -> tuple[socket.socket, str]:
+def connect(
+    scheme: str, netloc: str, addresses: Mapping[str, str], deadline: Deadline, *, strangers: bool = True
+) -> tuple[socket.socket, str]:
     """A connection to a host, over TLS for https, and the address at its other end.
 
     What is connected to is the very address that was checked, so a name that resolves anew cannot slip through.
-    Only a host that `addresses` names may be one of the crawler's own network. Raises FetchError.
+    Only a host that `addresses` names may be one of the crawler's own network; without `strangers` it must be on
+    loopback. Raises FetchError.
     """
     name, port, trusted = address_of(scheme, netloc, addresses)
     refused: list[str] = []
@@ -63,12 +67,14 @@ def connect(scheme: str, netloc: str, addresses: Mapping[str, str], deadline: De
     for candidate in _resolve(name, port, deadline):
         numeric = candidate[1][0]
         reason = None if trusted else refusal(numeric)
-        if reason is None:
-            candidates.append(candidate)
+        if reason is not None:
+            refused.append(f"{numeric} is {reason}: name {netloc} under site.hosts to allow it")
+        elif not strangers and refusal(numeric) != LOOPBACK:
+            refused.append(f"{numeric} is not on loopback: set site.politeness.contact to ask {netloc}")
         else:
-            refused.append(f"{numeric} ({reason})")
+            candidates.append(candidate)
     if not candidates:
-        raise FetchError("refused_address", f"{netloc} is {', '.join(refused)}: name it under site.hosts to allow it")
+        raise FetchError("refused_address", "; ".join(refused))
     plain, address = _open(netloc, candidates, deadline)
     if scheme == "http":
         return plain, address

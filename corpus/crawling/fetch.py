@@ -104,7 +104,7 @@ class Client:
         key = (parts.scheme, parts.netloc)
         headers = [
             ("Host", parts.netloc),
-            ("User-Agent", self._crawl.what.user_agent),
+            ("User-Agent", self._crawl.user_agent),
             ("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"),
             ("Accept-Encoding", "gzip, deflate"),
         ]
@@ -129,7 +129,8 @@ class Client:
         if self._open is not None and self._open[0] == key:
             return self._open[1], True
         self.close()
-        connection = Connection(*connect(*key, self._crawl.addresses, deadline))
+        strangers = bool(self._crawl.politeness.contact)
+        connection = Connection(*connect(*key, self._crawl.addresses, deadline, strangers=strangers))
         self._open = key, connection
         return connection, False
 

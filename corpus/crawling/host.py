@@ -58,7 +58,7 @@ def crawl_host(
     does is an outcome; raises CrawlError only for a damaged segment.
     """
     with (
-        Journal(folder, host, crawl.what, crawl.politeness.segment_pages) as journal,
+        Journal(folder, host, crawl) as journal,
         closing(Client(crawl, Pace(crawl.politeness.delay_s, journal.latest))) as client,
     ):
         return _HostCrawler(host, crawl, journal, client, progress or _silent).run(targets)

@@ -16,7 +16,7 @@ from corpus.crawling.exchange import Answer
 from corpus.crawling.outcome import answered
 from corpus.crawling.record import Stored, opening, stored, written
 from corpus.crawling.snapshot import ROBOTS_FILE, SEGMENT, SNAPSHOT, CrawlError, Row, table
-from corpus.crawling.source import CrawlSource
+from corpus.crawling.source import Crawl
 from corpus.fault import fault_point
 from corpus.shard import ShardError, open_shard, write_shard
 from corpus.sources.http import Head
@@ -34,13 +34,13 @@ def file_stem(host: str) -> str:
 class Journal:
     """Appends what became of each URL to a WARC segment: in one write, so that a kill cuts off the last URL at most.
 
-    The segment grows as `.<host>-00000.warc.gz.part` and is renamed when it is full (`pages` URLs, or 64 MiB) or the
-    host is done. Its rows lie beside it as an Arrow shard (SEGMENT). That is a cache: it is made again from the
-    WARC where a kill came between the two. One process owns a host's journal at a time.
+    The segment grows as `.<host>-00000.warc.gz.part` and is renamed when it is full (`segment_pages` URLs, or 64 MiB)
+    or the host is done. Its rows lie beside it as an Arrow shard (SEGMENT). That is a cache: it is made again from
+    the WARC where a kill came between the two. One process owns a host's journal at a time.
     """
 
-    def __init__(self, folder: Path, host: str, what: CrawlSource, pages: int = 200) -> None:
-        self._folder, self._stem, self._what, self._pages = folder, file_stem(host), what, pages
+    def __init__(self, folder: Path, host: str, crawl: Crawl) -> None:
+        self._folder, self._stem, self._crawl = folder, file_stem(host), crawl
         self._file: BinaryIO | None = None
         self._pending: dict[str, Row] = {}
         self._segments: list[pa.Table] = []
@@ -96,7 +96,7 @@ class Journal:
         if self._file is None:
             self._file = self._part().open("wb")
         if self._file.tell() == 0:
-            self._file.write(opening(self._what.user_agent))
+            self._file.write(opening(self._crawl.user_agent))
         records, row = written(row, answer)
         at = self._file.tell()
         row = replace(row, end=at + len(records))
@@ -106,7 +106,7 @@ class Journal:
         self._file.flush()  # to the system, so that a kill loses nothing; to the disk with the segment
         self._pending[row.url] = row
         self._robots += row.outcome == ROBOTS_FILE
-        if len(self._pending) >= self._pages or at + len(records) >= SEGMENT_BYTES:
+        if len(self._pending) >= self._crawl.politeness.segment_pages or at + len(records) >= SEGMENT_BYTES:
             self.commit()
         return row
 
@@ -190,6 +190,8 @@ class Journal:
         if each.head is None:
             return row
         robots = each.outcome == ROBOTS_FILE
-        made = answered(each.url, each.head, each.body, each.fetched_at, self._what.max_decoded_bytes, robots=robots)
+        made = answered(
+            each.url, each.head, each.body, each.fetched_at, self._crawl.what.max_decoded_bytes, robots=robots
+        )
         place: dict[str, Any] = {"offset": each.offset, "length": each.length, "end": each.end}
         return replace(made, outcome=each.outcome, detail=each.detail, warc=self._path(SUFFIX).name, **place)

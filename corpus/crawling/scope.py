@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from corpus.crawling.source import CrawlSource
+from corpus.crawling.source import CrawlSource, hosts_of
 
 
 def host_of(url: str) -> str:
@@ -14,7 +14,7 @@ def host_of(url: str) -> str:
 
 def in_scope(what: CrawlSource) -> Callable[[str], bool]:
     """A predicate on canonical URLs. Seeds are in scope whatever their path."""
-    hosts = {host.lower() for host in what.hosts} or {host_of(seed) for seed in what.seeds}
+    hosts = hosts_of(what)
     seeds = frozenset(what.seeds)
     exclude = re.compile("|".join(f"(?:{pattern})" for pattern in what.exclude)) if what.exclude else None
 

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -72,6 +74,11 @@ class Politeness:
         float, Field(ge=0), Doc("longest Crawl-delay and Retry-After obeyed; longer ones are cut to it")
     ] = 60.0
     retry_wait_s: Annotated[float, Field(ge=0), Doc("seconds before the first retry, doubled for each one after")] = 1.0
+    contact: Annotated[
+        str,
+        Field(pattern=r"^(|https?://[!-'*-~]+|[!-'*-~]+@[!-'*-~]+)$"),
+        Doc("URL or e-mail address that the User-Agent names; without it only hosts on loopback are asked"),
+    ] = ""
     segment_pages: Annotated[int, Field(ge=1), Doc("URLs asked for after which a WARC segment is closed")] = 200
 
 
@@ -85,3 +92,32 @@ class Crawl:
     what: CrawlSource
     politeness: Politeness = field(default_factory=Politeness)
     addresses: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def user_agent(self) -> str:
+        """What servers are told: who asks, and whom to write to."""
+        contact = self.politeness.contact
+        return f"{self.what.user_agent} (+{contact})" if contact else self.what.user_agent
+
+    def strangers(self) -> list[str]:
+        """Hosts in scope that are not placed on loopback, where a contact is needed."""
+        hosts = hosts_of(self.what)
+        return sorted(host for host in hosts if not _on_loopback(placed(host, self.addresses) or host))
+
+
+def hosts_of(what: CrawlSource) -> frozenset[str]:
+    """Hosts in scope."""
+    return frozenset(host.lower() for host in what.hosts) or frozenset(urlsplit(seed).netloc for seed in what.seeds)
+
+
+def placed(netloc: str, addresses: Mapping[str, str]) -> str | None:
+    """The address:port that `addresses` gives a host, by its name with or without the port."""
+    return addresses.get(netloc) or addresses.get(urlsplit(f"//{netloc}").hostname or "")
+
+
+def _on_loopback(address: str) -> bool:
+    host = urlsplit(f"//{address}").hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from corpus.crawling.source import Crawl, CrawlSource
 from corpus.filters import LanguageRule
 from corpus.order import OrderError, check_mixture
 from pipelines.engine.stage import Stage
@@ -18,6 +19,7 @@ from pretrain.config import LayoutError, check_device, check_layout, schedule_no
 
 if TYPE_CHECKING:
     from conf.schema import Config
+    from pipelines.graph.where import Site
 
 
 class PlanError(ValueError):
@@ -29,6 +31,8 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
     for stage in wanted:
         if isinstance(stage.what, FilterStage | SplitStage):
             check_columns(stage.name, stage.what, stage.inputs)
+        if stage.kind == "crawl":
+            check_contact(stage, config.site)
     trains = [stage for stage in wanted if stage.kind == "train"]
     try:
         if trains:
@@ -42,6 +46,18 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
                 check_mixture(config.mixture.weights, config.mixture.rest, names)
     except (LayoutError, OrderError) as error:
         raise PlanError(str(error)) from None
+
+
+def check_contact(stage: Stage, site: "Site") -> None:
+    """Refuse a crawl of strangers' hosts that does not say whom they may write to."""
+    if not isinstance(stage.what, CrawlSource) or site.politeness.contact:
+        return
+    strangers = Crawl(stage.what, addresses={host.name: host.address for host in site.hosts.values()}).strangers()
+    if strangers:
+        raise PlanError(
+            f"recipe.{stage.name} asks {', '.join(strangers[:3])}: set site.politeness.contact to a URL or an e-mail "
+            "address that the User-Agent names"
+        )
 
 
 def check_columns(name: str, what: FilterStage | SplitStage, inputs: Mapping[str, Stage]) -> None:

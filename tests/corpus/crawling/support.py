@@ -24,7 +24,8 @@ def what(**kwargs):
 def where(served, hosts=("help.sample",), **kwargs):
     """Politeness and addresses: all of `hosts` are found where `served` listens."""
     address = served if isinstance(served, str) else served.address
-    return Politeness(**{"delay_s": 0, "retry_wait_s": 0.01, **kwargs}), dict.fromkeys(hosts, address)
+    given = {"delay_s": 0, "retry_wait_s": 0.01, "contact": "ops@help.sample", **kwargs}
+    return Politeness(**given), dict.fromkeys(hosts, address)
 
 
 def crawl(source, reach, folder, progress=None):
@@ -64,7 +65,8 @@ class RawServer:
     with the socket and the connection then closed. Everything that was asked is in `asked`, as (host, path).
     """
 
-    def __init__(self, answers):
+    def __init__(self, answers, tls=None):
+        self._tls = tls
         self.answers, self.asked, self.stopped = answers, [], threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -87,6 +89,11 @@ class RawServer:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
+        if self._tls is not None:
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:  # nobody trusts it
+                return
         with connection, connection.makefile("rb") as reader:
             try:
                 while request := self._request(reader):
@@ -130,8 +137,8 @@ def raw(data):
 
 
 @contextmanager
-def raw_server(answers):
-    server = RawServer(answers)
+def raw_server(answers, tls=None):
+    server = RawServer(answers, tls)
     try:
         yield server
     finally:

@@ -1,5 +1,6 @@
 """Addresses against IANA's special-purpose registries, and a whole hostile crawl watched at every connect."""
 
+import gzip
 import ipaddress
 import socket
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.crawling.addresses import refusal
+from corpus.crawling.source import Crawl
 from tests.corpus.crawling.support import answer, by_url, crawl, details, html, raw_server, what, where
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry and -ipv6-special-registry, whole, with the columns
@@ -149,3 +151,28 @@ def test_only_a_host_that_the_site_names_may_be_the_machines_own(tmp_path):
         assert (found["http://help.sample/"], found[f"http://{mine}/robots.txt"]) == ("fetched", "refused_address")
         found = by_url(crawl(source, where(server, ("help.sample", mine)), tmp_path / "named"))
         assert found[f"http://{mine}/"] == "fetched"
+
+
+def test_strangers_are_told_whom_to_write_to(tmp_path, connects):
+    seen, served = connects
+    with raw_server({"/": html()}) as server:
+        served.append(server.address)
+        source = what(seeds=["http://help.sample/", "http://near.sample/"], retries=0)
+        politeness, addresses = where(server, ("near.sample",), contact="")
+        assert Crawl(source, politeness, addresses).strangers() == ["help.sample"]
+        index = crawl(source, (politeness, addresses), tmp_path / "silent")
+        assert by_url(index)["http://help.sample/robots.txt"] == "refused_address"
+        assert "set site.politeness.contact" in details(index)["http://help.sample/robots.txt"]
+        assert by_url(index)["http://near.sample/"] == "fetched" and (PUBLIC_V4, 80) not in seen
+        named = where(server, ("near.sample",), contact="https://siku.sample/bot")
+        index = crawl(source, named, tmp_path / "named")
+    assert by_url(index)["http://help.sample/"] == "fetched"
+    sent = b"".join(gzip.decompress(path.read_bytes()) for path in (tmp_path / "named").glob("*.warc.gz"))
+    assert sent.count(b"\r\nUser-Agent: SikuBot/0.1 (+https://siku.sample/bot)\r\n") == 4
+    assert sent.count(b"http-header-user-agent: SikuBot/0.1 (+https://siku.sample/bot)") == 2
+
+
+@pytest.mark.parametrize("contact", ["me", "ftp://x/", "a@b)", "a b@c", "https://x/\r\nY: z", "中@x"])
+def test_a_contact_is_an_address_or_a_page(contact):
+    with pytest.raises(ValueError, match="contact"):
+        where("127.0.0.1:1", contact=contact)

@@ -69,3 +69,16 @@ def test_a_handshake_has_the_same_deadline():
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(FetchError, match=r"timeout: help\.sample: no TLS handshake in time"):
             connect("https", "help.sample", {"help.sample": address}, Deadline(0.3))
+
+
+def test_a_server_that_speaks_no_tls_is_unreachable():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer_in_plain():
+            with server.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")
+
+        threading.Thread(target=answer_in_plain, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(FetchError, match=r"unreachable_host: help\.sample: TLS: .*WRONG_VERSION_NUMBER"):
+            connect("https", "help.sample", {"help.sample": address}, Deadline(30))

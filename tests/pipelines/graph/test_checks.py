@@ -15,6 +15,10 @@ from tests.end_to_end.support import siku
 RULE = "recipe.filter.rules.extra={{rule: range, order: 99, column: {}, minimum: {{other: 5}}}}"
 MISTAKES = [
     (("run.until=token",), "run.until='token': the recipe has no such stage; did you mean tokens?"),
+    (
+        ("source=crawl", "recipe.source.seeds=['https://example.org/']", "run.until=source"),
+        "recipe.source asks example.org: set site.politeness.contact to a URL or an e-mail address",
+    ),
     (("run.until=zzz",), "run.until='zzz': the recipe has no such stage: choose among clean, decontaminate, dedupe, "),
     (
         (RULE.format("quality.hashs"),),
