@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Item, files_below, group_files, relative_name
+from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.files import Format, grouped, listed, read_files
 
-SUFFIXES = (".md", ".markdown")
+FORMAT = Format("markdown", (".md", ".markdown"))
 _HEADING = re.compile(r"^#+[ \t]+(.+?)[ \t#]*$", re.M)
 
 
@@ -23,17 +25,23 @@ class MarkdownSource:
     def items(self) -> list[Item]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
-        return group_files(root, files_below(root, SUFFIXES))
+        return grouped(root, listed(root, FORMAT))
 
     def read(self, item: Item) -> Iterator[Capture]:
         """One capture a file; a file that is not UTF-8 has the reason `bad_unicode`."""
-        for path in files_below(item.path, SUFFIXES)[item.start : item.stop]:
-            record, payload = relative_name(path, item.path), path.read_bytes()
-            try:
-                text = payload.decode()
-            except UnicodeDecodeError as error:
-                yield Capture(record=record, payload=payload, error="bad_unicode", detail=f"at byte {error.start}")
-                continue
-            heading = _HEADING.search(text)
-            title = heading[1] if heading else None
-            yield Capture(record=record, payload=payload, content_type="text/markdown", title=title, text=text)
+        return read_files(item, FORMAT, self._note)
+
+    def wanted(self) -> str:
+        """What makes a document, for a source that gave none."""
+        return "files of Markdown"
+
+    def _note(self, path: Path, entry: Entry) -> Iterator[Capture]:
+        payload = path.read_bytes()
+        try:
+            text = payload.decode()
+        except UnicodeDecodeError as error:
+            yield Capture(record=entry.name, payload=payload, error="bad_unicode", detail=f"at byte {error.start}")
+            return
+        heading = _HEADING.search(text)
+        title = heading[1] if heading else None
+        yield Capture(record=entry.name, payload=payload, content_type="text/markdown", title=title, text=text)
