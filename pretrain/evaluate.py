@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,6 +24,7 @@ from corpus.shard import open_shard, sha256_file, write_shard
 from pretrain.config import Layout, padded_vocabulary
 from pretrain.data.shards import TokenShards
 from pretrain.job import EvaluateJob, read_job
+from pretrain.log import configure
 from pretrain.objectives.score import Bootstrap, Estimate, Floats, Integers, Window, unigram_nats, windows
 from pretrain.parallel.launch import die_with_parent, keep_threads_passive
 from pretrain.train import fail
@@ -39,6 +41,7 @@ DOCUMENTS = pa.schema(
         pa.field("unigram_nats", pa.float64(), nullable=False),
     ]
 )
+QUIET_S = 10.0  # between lines of progress
 _LOGITS_AT_ONCE = 2**24  # 64 MB of fp32
 # Token losses of a batch: inputs [b, s] and targets [b, s] -> nats [b, s].
 Scorer = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float32]]
@@ -48,7 +51,31 @@ class EvaluationError(RuntimeError):
     """An evaluation that cannot be made: names the file or language and the way out."""
 
 
-def score(shards: TokenShards, rows: Integers, eod: int, plan: list[Window], batch: int, scorer: Scorer) -> Floats:
+class Progress:
+    """A line every QUIET_S seconds: how many windows are scored, and when the rest will be."""
+
+    def __init__(self, name: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._name, self._total, self._clock = name, total, clock
+        self._started = self._spoke = clock()
+
+    def __call__(self, done: int) -> None:
+        """After `done` windows in all."""
+        now = self._clock()
+        if now - self._spoke >= QUIET_S:
+            left = (now - self._started) / done * (self._total - done)
+            log.info("  evaluating %s: %d of %d windows, %.0f s left", self._name, done, self._total, left)
+            self._spoke = now
+
+
+def score(
+    shards: TokenShards,
+    rows: Integers,
+    eod: int,
+    plan: list[Window],
+    batch: int,
+    scorer: Scorer,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Floats:
     """Nats of each document in `rows`, fp64. Windows of like length share a batch, padded on the right."""
     order = sorted(range(len(plan)), key=lambda index: plan[index].start - plan[index].stop)
     sums = np.zeros(len(plan))
@@ -68,6 +95,7 @@ def score(shards: TokenShards, rows: Integers, eod: int, plan: list[Window], bat
         for line, index in enumerate(chosen):
             window = plan[index]
             sums[index] = np.add.reduce(nats[line, window.scored - window.start : window.stop - window.start])
+        progress(at + len(chosen))
     totals = np.zeros(len(rows))
     np.add.at(totals, [window.document for window in plan], sums)
     return totals
@@ -121,7 +149,7 @@ def evaluate_language(
     plan = windows(shards.lengths[rows], job.model.sequence_length, job.evaluation.stride)
     if batch is None:
         batch = max(1, _LOGITS_AT_ONCE // (job.model.sequence_length * len(seen)))
-    nats = score(shards, rows, job.eod, plan, batch, scorer)
+    nats = score(shards, rows, job.eod, plan, batch, scorer, Progress(language, len(plan)))
     baseline = np.array([np.add.reduce(unigram[shards.tokens(int(row))]) for row in rows], np.float64)
     columns = [
         pa.array([shards.ids[row].tobytes() for row in rows], pa.binary(16)),
@@ -195,7 +223,9 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
             )
         tables.append(table)
         languages[language] = summarize(job, language, table)
-        log.info("%s: %d documents, %s bits per byte", language, table.num_rows, languages[language]["bits_per_byte"])
+        log.debug(
+            "%s: %d documents, %.3f bits per byte", language, table.num_rows, languages[language]["bits_per_byte"]
+        )
     documents, output = Path(job.documents), Path(job.output)
     temporary = documents.with_suffix(".tmp")
     write_shard(temporary, tables, DOCUMENTS, compressed=False)
@@ -222,8 +252,7 @@ def main(arguments: list[str]) -> int:
     die_with_parent()
     keep_threads_passive()
     warnings.filterwarnings("ignore", module=r"megatron\.|torch\.distributed")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    log.setLevel(logging.INFO)
+    configure()
     evaluate(read_job(Path(arguments[0]), EvaluateJob))
     return 0
 

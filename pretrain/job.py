@@ -12,6 +12,8 @@ from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
 
 Shards = Annotated[Mapping[str, tuple[str, ...]], Doc("absolute paths of token shards by component")]
 
+LOG_LEVELS = "SIKU_LOG_LEVELS"  # set where another process reads the log: each line begins with its level
+
 
 class JobError(ValueError):
     """A job file that cannot be used: names the file, the field and the way out."""

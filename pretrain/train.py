@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from pretrain.config import Layout, check_layout
 from pretrain.job import TrainJob, read_job
 from pretrain.journal import Journal, append_segment, targets
+from pretrain.log import configure
 from pretrain.parallel.launch import (
     die_with_parent,
     keep_threads_passive,
@@ -105,10 +106,10 @@ def _announce(job: TrainJob, platform: "Platform", adapted: "tuple[Adaptation, .
     split = TypeAdapter(Layout).dump_python(job.layout, mode="json")
     told = [f"{name} {value}" for name, value in split.items() if name not in ("device", "timeout_s")]
     log.info("device %s, backend %s, %s", platform.device, platform.backend, ", ".join(told))
-    log.info("numerics: %s", ", ".join(f"{name} {value}" for name, value in numerics(platform).items()))
+    log.debug("numerics: %s", ", ".join(f"{name} {value}" for name, value in numerics(platform).items()))
     for adaptation in adapted:
-        log.info("adapted %s (%s): %s", adaptation.name, adaptation.cause, adaptation.symbol)
-    log.info("callbacks: %s", ", ".join(names))
+        log.debug("adapted %s (%s): %s", adaptation.name, adaptation.cause, adaptation.symbol)
+    log.debug("callbacks: %s", ", ".join(names))
 
 
 def _train(
@@ -192,8 +193,7 @@ def main(arguments: list[str]) -> int:
     warnings.filterwarnings("ignore", module=r"megatron\.|torch\.distributed")
     job = read_job(Path(arguments[0]), TrainJob)
     rank = int(os.environ.get("RANK", "0"))
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    log.setLevel(logging.INFO if rank == 0 else logging.WARNING)
+    configure(speaks=rank == 0)
     check_layout(job.model, job.train, job.layout, job.vocabulary)
     if world_of_environment() is None:
         if (Path(job.directory) / "trajectory.json").exists():

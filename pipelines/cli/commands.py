@@ -22,6 +22,7 @@ from pipelines.graph.plan import make_plan
 from pipelines.graph.recipe import RecipeError
 from pipelines.graph.record import keep_record
 from pipelines.graph.run import Session, run_plan
+from pipelines.graph.stage_log import StageLog
 from pipelines.report import terminal
 
 
@@ -76,10 +77,10 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
     """Make whatever is missing; end with a report and the bits per byte."""
     where = searched(options)
     if options.multirun:
-        return sweep(overrides, where)
+        return sweep(options, overrides, where)
     started = time.monotonic()
     cell = load_cell(overrides, where)
-    session = run_plan(cell.config, say)
+    session = run_plan(cell.config, StageLog(say, verbose=options.verbose))
     seconds = time.monotonic() - started
     folder, changed = keep_record(session, command_of(cell, where), cell.record(), seconds, finish)
     if not changed:
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-def sweep(overrides: list[str], where: Search) -> int:
+def sweep(options: argparse.Namespace, overrides: list[str], where: Search) -> int:
     """Make every cell of a sweep; end with one table."""
     from pipelines.graph.multirun import multirun
     from pipelines.past.sweep import Sweep, cell_of
@@ -98,7 +99,7 @@ def sweep(overrides: list[str], where: Search) -> int:
 
     cells = load_cells(overrides, where)
     refuse_where(cells)
-    made = multirun(cells, [command_of(cell, where) for cell in cells], say, finish)
+    made = multirun(cells, [command_of(cell, where) for cell in cells], StageLog(say, verbose=options.verbose), finish)
     root = Path(cells[0].config.site.store)
     command = shlex.join(["siku", *_folder(where), "run", "-m", *overrides])
     table = Sweep(

@@ -31,6 +31,8 @@ def command_line() -> argparse.ArgumentParser:
         "run", parents=[overrides], help="make whatever is missing, up to bits per byte and a report"
     )
     run.add_argument("-m", "--multirun", action="store_true", help="a.b=1,2 makes cells of an ablation, in one table")
+    told = "every stage by itself, before and after it is made; what the trainer adapts"
+    run.add_argument("-v", "--verbose", action="store_true", help=told)
     plan = verbs.add_parser("plan", parents=[overrides], help="what is reused, what is new and why, what it will cost")
     plan.add_argument("-m", "--multirun", action="store_true", help="the same of each cell of `siku run -m`")
     config = verbs.add_parser(

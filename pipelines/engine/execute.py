@@ -84,9 +84,10 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
         if not mine:
             return set()
         job = tuple(context for _, context in mine)
+        title = job[0].name if len(job) == 1 else job[0].name.partition(".")[0]
         for phase in program.listed(job):
             if program.beam:
-                with Progress(f"{job[0].name} {phase.name}", job, phase):
+                with Progress(f"{title} {phase.name}", job, phase):
                     run_phase(job, phase, workers)
             else:  # the trainer tells its own progress
                 for item in phase.items:

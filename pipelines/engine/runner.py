@@ -58,7 +58,9 @@ def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
     small = sum(item.bytes for item in items) < SMALL_INPUT or len(items) == 1 or workers.processes == 1
     try:
         _run_beam(items, PhasePlan(job, phase).save(), job, workers, in_process=small)
-    except Exception:
+    except Exception as error:
+        if _interrupted(error):
+            raise KeyboardInterrupt from None
         failed = first_failure(job, phase.name)
         if failed is None:
             raise
@@ -66,6 +68,13 @@ def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
     if left := pending(job, phase):
         where = f"{job[0].kind} {phase.name} {left[0].name}"
         raise first_failure(job, phase.name) or ItemFailedError(where, f"ended uncommitted, with {len(left)} more", "")
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: Beam's in-process worker makes a RuntimeError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _run_beam(items: list[Item], plan: Path, job: Job, workers: Workers, *, in_process: bool) -> None:

@@ -20,8 +20,9 @@ def die_with_parent(parent: int) -> None:
 
 
 def main() -> None:
-    """As Beam's own entry point."""
+    """As Beam's own entry point. A terminal's Ctrl-C reaches every process of its group: the run alone ends by it."""
     die_with_parent(int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv[:1])

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.engine.execute import Say
 from pipelines.engine.identity import digest_of
 from pipelines.engine.stage import Stage
 from pipelines.graph.recipe import RecipeError
 from pipelines.graph.record import Finish, keep_record
 from pipelines.graph.run import Session, run_plans
+from pipelines.graph.stage_log import StageLog
 
 if TYPE_CHECKING:
     from conf.load import Cell
@@ -24,18 +24,18 @@ class Multirun:
     runs: tuple[Path, ...]
 
 
-def multirun(cells: "Sequence[Cell]", commands: Sequence[Sequence[str]], say: Say, finish: Finish) -> Multirun:
+def multirun(cells: "Sequence[Cell]", commands: Sequence[Sequence[str]], log: StageLog, finish: Finish) -> Multirun:
     """Run every cell and keep its record; `commands` are those that give each cell alone.
 
     Raises RecipeError if cells cannot be compared.
     """
-    sessions = run_plans([cell.config for cell in cells], say, _same_yardstick)
+    sessions = run_plans([cell.config for cell in cells], log, _same_yardstick)
     runs = []
     for number, (session, cell, command) in enumerate(zip(sessions, cells, commands, strict=True), 1):
         seconds = sum(outcome.seconds for outcome in session.done())
         runs.append(keep_record(session, command, cell.record(), seconds, finish, number)[0])
     distinct = {outcome.stage.digest for session in sessions for outcome in session.done()}
-    say(f"{len(sessions)} cells, {sum(len(s.done()) for s in sessions)} stages, {len(distinct)} of them distinct")
+    log.say(f"{len(sessions)} cells, {sum(len(s.done()) for s in sessions)} stages, {len(distinct)} of them distinct")
     last = [session.done()[-1].stage.digest for session in sessions]
     name = cells[0].config.run.name or digest_of([*last])[:12]
     return Multirun(sessions[0].plan.store.root / "sweeps" / name, tuple(runs))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engine.execute import Say, load, make, owned
+from pipelines.engine.execute import load, make, owned
 from pipelines.engine.memory import PeakMemory
 from pipelines.engine.stage import Context, Stage
 from pipelines.engine.store import Artifact, full_disk_explained, write_durably
@@ -16,6 +16,7 @@ from pipelines.graph import plan as planning
 from pipelines.graph.checks import notes
 from pipelines.graph.plan import Known, Plan
 from pipelines.graph.recipe import program
+from pipelines.graph.stage_log import StageLog
 from pipelines.stages.train import TrainWhat, TrainWhere, checkpoint, train
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Session:
     """One cell of a run in progress. Cells of a sweep share `outcomes`: what one makes, the others reuse."""
 
     plan: Plan
-    say: Say
+    log: StageLog
     earlier: list[Known]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     peak_pss_mb: float = 0.0
@@ -81,9 +82,8 @@ class Session:
         if stage.kind in ("train", "evaluate"):
             what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
             steps = config.run.steps
-            where = TrainWhere(
-                what, config.layout, steps, site.threads, site.checkpoint_every, site.log_every, site.keep
-            )
+            cadence = (site.checkpoint_every, site.log_every, site.keep)
+            where = TrainWhere(what, config.layout, steps, site.threads, *cadence, self.log.verbose)
             return {"train": where}
         return {}
 
@@ -96,14 +96,12 @@ class Session:
     def record(self, stage: Stage, artifact: Artifact, *, reused: bool, seconds: float = 0.0) -> None:
         """Note what became of a stage."""
         self.outcomes[self._key(stage)] = Outcome(stage, artifact, reused, seconds)
-        if stage.kind == "files":
-            return
-        what = "reused" if reused else f"new in {seconds:.1f} s"
-        self.say(f"{stage.name:<22} {stage.digest[:12]}  {what}")
+        if reused:
+            self.log.reused(stage)
 
 
 def run_plans(
-    configs: "Sequence[Config]", say: Say, check: Callable[[list[Session]], None] | None = None
+    configs: "Sequence[Config]", log: StageLog, check: Callable[[list[Session]], None] | None = None
 ) -> list[Session]:
     """Make whatever the configurations miss, as one graph: a stage that cells share is made once.
 
@@ -115,9 +113,9 @@ def run_plans(
     with PeakMemory() as memory:
         plans = [planning.make_plan(config) for config in configs]  # all, before any work
         for note in dict.fromkeys(note for config in configs for note in notes(config)):
-            say(note)
+            log.say(note)
         for plan in plans:
-            session = Session(plan, say, planning.earlier_runs(plan.store.root), outcomes)
+            session = Session(plan, log, planning.earlier_runs(plan.store.root), outcomes)
             for crawl in plan.crawls.values():
                 if crawl.digest not in crawled:
                     crawled[crawl.digest] = _crawl(session, crawl)
@@ -131,14 +129,15 @@ def run_plans(
             for stage in session.plan.stages():
                 if not session.has(stage):
                     _settle(session, stage, sessions)
+        log.flush()
     for session in sessions:
         session.peak_pss_mb = memory.peak_mb
     return sessions
 
 
-def run_plan(config: "Config", say: Say) -> Session:
+def run_plan(config: "Config", log: StageLog) -> Session:
     """Make whatever one configuration misses. Raises what a stage raised."""
-    return run_plans([config], say)[0]
+    return run_plans([config], log)[0]
 
 
 def _settle(session: Session, stage: Stage, cells: list[Session]) -> None:
@@ -149,7 +148,7 @@ def _settle(session: Session, stage: Stage, cells: list[Session]) -> None:
         return
     group = [stage] if stage.kind != "measure" else _together(session, stage, cells)
     for member in group:
-        session.say(f"{member.name:<22} {member.digest[:12]}  to do: {planning.why_new(member, session.earlier)}")
+        session.log.begun(member, planning.why_new(member, session.earlier))
     _make(session, group)
 
 
@@ -171,7 +170,7 @@ def _make(session: Session, group: list[Stage]) -> None:
         mine = _train(session, group[0])
     else:
         contexts = tuple(session.context(stage) for stage in group)
-        mine = make(program(group[0].kind), group, contexts, session.workers(), session.say)
+        mine = make(program(group[0].kind), group, contexts, session.workers(), session.log.say)
     seconds = time.monotonic() - started
     for stage in group:
         found = session.plan.found(stage)
@@ -179,6 +178,8 @@ def _make(session: Session, group: list[Stage]) -> None:
             raise RuntimeError(f"{stage.name} ended without a result in {session.plan.store.directory(stage)}")
         # Another process may have made it while this one waited.
         session.record(stage, found, reused=stage.digest not in mine, seconds=seconds)
+    new = [stage for stage in group if stage.digest in mine]
+    session.log.made(new, seconds, "; ".join(dict.fromkeys(planning.why_new(s, session.earlier) for s in new)))
 
 
 def _train(session: Session, stage: Stage) -> set[str]:
@@ -191,7 +192,7 @@ def _train(session: Session, stage: Stage) -> set[str]:
     def done() -> bool:
         return checkpoint(context.directory, session.config.run.steps) is not None
 
-    with owned(context.directory, done, session.say) as mine:
+    with owned(context.directory, done, session.log.say) as mine:
         if mine:
             identity = context.directory / "identity.json"
             if not identity.exists():
@@ -208,17 +209,17 @@ def _crawl(session: Session, stage: Stage) -> Artifact:
     generations = planning.crawl_generations(parent)
     unfinished = [path for path in generations if not (path / "manifest.json").exists()]
     directory = unfinished[-1] if unfinished else parent / f"crawl-{len(generations) + 1:04d}"
-    session.say(f"{stage.name:<22} {stage.digest[:12]}  to do: {planning.why_new(stage, session.earlier)}")
+    why = planning.why_new(stage, session.earlier)
+    session.log.begun(stage, why)
     started = time.monotonic()
     context = session.context(stage, directory)
     from pipelines.stages.crawl import served
 
     with ExitStack() as servers:
         context = served(context, servers)
-        mine = make(program("crawl"), [stage], (context,), session.workers(), session.say)
+        mine = make(program("crawl"), [stage], (context,), session.workers(), session.log.say)
     found = load("crawl", stage.digest, directory)
     if found is None:
         raise RuntimeError(f"{stage.name} ended without a result in {directory}")
-    what = f"new in {time.monotonic() - started:.1f} s" if mine else "reused"
-    session.say(f"{stage.name:<22} {stage.digest[:12]}  {what}")
+    session.log.made([stage] if mine else [], time.monotonic() - started, why)
     return found

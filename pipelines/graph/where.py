@@ -20,7 +20,7 @@ class Site:
     threads: Annotated[int, Field(ge=1), Doc("CPU threads of each trainer rank")] = 2
     checkpoint_every: Annotated[int, Field(ge=1), Doc("training steps between checkpoints")] = 100
     keep: Annotated[int, Field(ge=1), Doc("checkpoints kept besides those asked for")] = 2
-    log_every: Annotated[int, Field(ge=1), Doc("training steps between log lines")] = 10
+    log_every: Annotated[int, Field(ge=1), Doc("training steps between log lines")] = 50
     hosts: Annotated[dict[str, Host], Doc("hosts that DNS does not know, under any name")] = Field(default_factory=dict)
     politeness: Annotated[Politeness, Doc("what the crawler owes to hosts")] = Field(default_factory=Politeness)
 

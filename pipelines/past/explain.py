@@ -14,7 +14,7 @@ from pipelines.engine.store import shard_name
 from pipelines.past.changes import shown
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import Place, find, label, labels, matches, urls, wanted
-from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take
+from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take, unwanted
 from pipelines.past.trained import Training, training
 from pipelines.stages.shard import HELD_OUT, OUT, TRAIN
 
@@ -78,14 +78,15 @@ def _fate(history: History, place: Place) -> Iterator[str]:
         name = _SIDES.get(side, "held out, but unfit for the yardstick")
         head = printable(labels(history, [group]).get(group, "")) if group != place.id else ""
         yield f"  side      {name} (group {group.hex()}{head and f' of {head}'})"
-    kept = True
+    kept, spoken = True, languages(history, place.shard)
+    language = "" if spoken is None else str(spoken[place.row])
     for stage, number in route.verdicts:
         table = history.artifact(stage).table(shard_name("verdicts", number))
         verdicts = table.filter(pc.equal(table["row"], pa.scalar(place.row, pa.uint32()))).to_pylist()
         for verdict in verdicts:  # a row's verdicts stand in their rules' order
             kept = False
             word = "dropped  " if verdict["first"] else "also fails"
-            yield f"  {word} by {stage.name}: {_verdict(verdict)}{_keeper(history, verdict['keeper'])}"
+            yield f"  {word} by {stage.name}: {_verdict(stage, verdict, language)}{_keeper(history, verdict['keeper'])}"
     if kept and route.verdicts:
         last = route.verdicts[-1][0].name
         yield f"  kept      by every stage up to {last}" if side == TRAIN else "  kept      for evaluation"
@@ -94,8 +95,9 @@ def _fate(history: History, place: Place) -> Iterator[str]:
 _SIDES = {TRAIN: "training", HELD_OUT: "held out", OUT: "dropped before the split"}
 
 
-def _verdict(verdict: dict[str, Any]) -> str:
-    return f"{verdict['rule']}, value {verdict['value']:.6g}, threshold {verdict['threshold']:.6g}"
+def _verdict(stage: Past, verdict: dict[str, Any], language: str) -> str:
+    limit = unwanted(stage, verdict["rule"], language) or f"threshold {verdict['threshold']:.6g}"
+    return f"{verdict['rule']}, value {verdict['value']:.6g}, {limit}"
 
 
 def _keeper(history: History, keeper: bytes | None) -> str:
@@ -281,7 +283,8 @@ def _rule(
     for (rule, language), (first, value, threshold) in values.items():
         tongue = language or "unknown language"
         out(f"{rule} in {stage.name}, {tongue}: {len(first)} fail it, {int(first.sum())} of them fail it first")
-        out(f"  values     {_quantiles(value)}; threshold {', '.join(f'{t:.4g}' for t in np.unique(threshold)[:4])}")
+        limits = ", ".join(f"{limit:.4g}" for limit in np.unique(threshold)[:4])
+        out(f"  values     {_quantiles(value)}; {unwanted(stage, rule, language) or f'threshold {limits}'}")
         for drop in nearest.get((rule, language), []):
             document = told[drop.shard, drop.row]
             same = _keeper(history, drop.keeper)

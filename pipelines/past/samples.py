@@ -102,6 +102,15 @@ class Drop:
         return distance if np.isfinite(distance) else float("inf")
 
 
+def unwanted(stage: Past, rule: str, language: str) -> str:
+    """What to say instead of a threshold where a rule asks for other languages; empty where it asks for a value."""
+    rules: Mapping[str, Any] = stage.what.get("rules", {})
+    spec = rules.get(rule.partition("@")[0], {})
+    if spec.get("rule") != "language" or language in spec["languages"]:
+        return ""
+    return f"{language or 'unknown'} is none of the wanted {', '.join(spec['languages'])}"
+
+
 Near = Literal["id", "margin"]
 
 

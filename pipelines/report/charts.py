@@ -162,7 +162,7 @@ def funnel(summary: Mapping[str, Any], side: str = "held_out") -> str:
     """
     rows = [row for row in summary["funnel"] if row["stage"] != side]
     widest = max((row["in"] + row["born"] for row in rows), default=0) or 1
-    ends = [("corpus tokens", summary["tokens"]), ("trained tokens", summary["tokens_trained"])]
+    ends = [("training tokens", summary["tokens"]), ("trained tokens", summary["tokens_trained"])]
     full, left, gap = 860, 130, 46
     height = 16 + gap * (len(rows) + len(ends))
     body, y = [f"<style>{_STYLE}</style>"], 8

@@ -8,24 +8,28 @@ REASONS = 4  # largest drop reasons shown on a line
 
 
 def lines(summary: Mapping[str, Any]) -> Iterator[str]:
-    """What `summary.json` holds, to be read in a terminal."""
-    stages = [stage for stage in summary["funnel"] if stage["kept"] or stage["dropped"]]
+    """What `summary.json` holds, to be read in a terminal: documents after each stage, then tokens, then scores."""
+    tokenized = {stage["name"] for stage in summary["stages"] if stage["kind"] == "tokenize"}  # they drop no document
+    stages = [row for row in summary["funnel"] if row["stage"] not in tokenized and (row["kept"] or row["dropped"])]
     longest = max((stage["kept"] for stage in stages), default=0)
+    if stages:
+        yield f"{'documents after':<18} {'kept':>9}"
     for stage in stages:
         bar = "█" * round(WIDTH * stage["kept"] / longest) if longest else ""
-        yield f"{stage['stage']:<14} {stage['kept']:>9,}  {bar:<{WIDTH}}  {_dropped(stage['dropped'])}".rstrip()
-    if summary["tokens"]:
-        told = ", ".join(f"{name} {count:,}" for name, count in summary["tokens"].items())
-        yield f"{'corpus tokens':<14} {sum(summary['tokens'].values()):>9,}  {told}"
-    scores = summary.get("validation", {}).get("bits_per_byte", {})
+        yield f"  {stage['stage']:<16} {stage['kept']:>9,}  {bar:<{WIDTH}}  {_dropped(stage['dropped'])}".rstrip()
+    for name, counts in (("training tokens", summary["tokens"]), ("held-out tokens", summary["tokens_held_out"])):
+        if counts:
+            told = ", ".join(f"{component} {count:,}" for component, count in counts.items())
+            yield f"{name:<18} {sum(counts.values()):>9,}  {told}"
     if any(stage["stage"] == "split" and not stage["dropped"].get("held_out") for stage in stages):
         yield "nothing is held out: too few documents for recipe.split.held_out, or none passes recipe.split.rules"
+    scores = {name: score for name, score in summary["validation"]["bits_per_byte"].items() if score["model"]}
     if scores:
-        yield "bits per byte           model  unigram  untrained  95 % interval"
+        yield f"{'bits per byte':<18} {'model':>9}  unigram  untrained  95 % interval"
     for language, score in scores.items():
         low, high = score["interval"] or (float("nan"), float("nan"))
-        three = f"{score['model']:>6.3f} {score['unigram']:>8.3f} {score.get('untrained', float('nan')):>10.3f}"
-        yield f"  {language:<20} {three}  {low:.3f} to {high:.3f}"
+        three = f"{score['model']:>9.3f} {score['unigram']:>8.3f} {score.get('untrained', float('nan')):>10.3f}"
+        yield f"  {language:<16} {three}  {low:.3f} to {high:.3f}"
 
 
 def _dropped(reasons: Mapping[str, int]) -> str:

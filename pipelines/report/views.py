@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pipelines.past.census import Census, Reached, held_out_rules, take_census
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import label, labels
-from pipelines.past.samples import Drop, choose, dead_letters, documents, excerpt
+from pipelines.past.samples import Drop, choose, dead_letters, documents, excerpt, unwanted
 from pipelines.past.summary import corpus_tokens
 from pipelines.past.trained import training
 from pipelines.report import charts
@@ -25,7 +25,7 @@ def view(history: History, summary: Mapping[str, Any]) -> dict[str, Any]:
     census = take_census(history)
     shown = main_languages(history, census)
     return {
-        "tiles": _tiles(summary, history.trunk.tokens),
+        "tiles": _tiles(summary),
         "languages": [*shown, OTHER] if shown else [],
         "crawl": _crawl(summary["crawl"]),
         "funnel": _funnel(history, summary, census, shown),
@@ -57,18 +57,17 @@ def size(value: float) -> str:
     return f"{value:.0f} B"
 
 
-def _tiles(summary: Mapping[str, Any], tokens: Past | None) -> list[dict[str, str]]:
-    rows = summary["funnel"]
-    kept = next((row["kept"] for row in rows if tokens is not None and row["stage"] == tokens.name), 0)
-    tiles = [
-        {"label": "documents extracted", "value": f"{next((r['kept'] for r in rows if r['born']), 0):,}"},
-        {"label": "training documents", "value": f"{kept:,}"},
-        {"label": "tokens in the corpus", "value": f"{sum(summary['tokens'].values()):,}"},
-        {"label": f"tokens trained, {summary['training']['steps']} steps", "value": f"{_trained(summary):,}"},
-    ]
-    for language, found in summary["validation"]["bits_per_byte"].items():
-        if found["model"] is not None:
-            tiles.append({"label": f"bits per byte, {language}", "value": f"{found['model']:.3f}"})
+def _tiles(summary: Mapping[str, Any]) -> list[dict[str, str]]:
+    documents, tokens, steps = summary["documents"], sum(summary["tokens"].values()), summary["training"]["steps"]
+    found = [("documents extracted", sum(row["kept"] for row in summary["funnel"] if row["born"]))]
+    found += [("training documents", documents["training"])]
+    found += [("held-out documents", documents["held_out"])] if documents["held_out"] else []
+    found += [("training tokens", tokens)] if tokens else []
+    found += [(f"tokens trained, {steps:,} steps", _trained(summary))] if steps else []
+    tiles = [{"label": label, "value": f"{count:,}"} for label, count in found]
+    for language, score in summary["validation"]["bits_per_byte"].items():
+        if score["model"] is not None:
+            tiles.append({"label": f"bits per byte, {language}", "value": f"{score['model']:.3f}"})
     tiles.append({"label": "wall time of this run", "value": f"{summary['seconds']:.0f} s"})
     if "peak_pss_mb" in summary:
         tiles.append({"label": "peak memory (PSS)", "value": f"{summary['peak_pss_mb']:,.0f} MB"})
@@ -148,7 +147,7 @@ def _parts(kept: int, reached: Mapping[str, Reached], shown: Sequence[str], wide
 
 def _ends(summary: Mapping[str, Any]) -> list[dict[str, str]]:
     out = []
-    for key, name in (("tokens", "corpus tokens"), ("tokens_trained", "trained tokens")):
+    for key, name in (("tokens", "training tokens"), ("tokens_trained", "trained tokens")):
         if found := summary[key]:
             note = ", ".join(f"{language} {count:,}" for language, count in sorted(found.items()))
             if key == "tokens_trained":
@@ -278,20 +277,21 @@ def _rules(history: History) -> list[dict[str, Any]]:
                     "stage": stage.name,
                     "rule": rule,
                     "note": f"{count:,} documents for this reason first",
-                    "samples": _samples(history, drops),
+                    "samples": _samples(history, stage, drops),
                 }
             )
     return out
 
 
-def _samples(history: History, drops: Sequence[Drop]) -> list[dict[str, Any]]:
+def _samples(history: History, stage: Past, drops: Sequence[Drop]) -> list[dict[str, Any]]:
     edition = history.artifact(history.trunk.editions[-1])
     told = documents(edition, [(d.shard, d.row) for d in drops], ["url", "source", "record", "text"])
     keepers = labels(history, [drop.keeper for drop in drops if drop.keeper is not None])
     out = []
     for drop in drops:
         document = told[drop.shard, drop.row]
-        why = f"value {drop.value:.4g}, threshold {drop.threshold:.4g}"
+        limit = unwanted(stage, drop.rule, drop.language) or f"threshold {drop.threshold:.4g}"
+        why = f"value {drop.value:.4g}, {limit}"
         if drop.keeper is not None:
             why = f"kept instead: {keepers.get(drop.keeper, drop.keeper.hex())}"
         out.append(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TextIO
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ from corpus.verdict import Tally
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
 from pipelines.engine.store import Artifact, Attempt
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
-from pretrain.job import EvaluateJob, TrainJob
+from pretrain.job import LOG_LEVELS, EvaluateJob, TrainJob
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class TrainWhere:
     checkpoint_every: int
     log_every: int
     keep: int
+    verbose: bool = False  # whether the trainer's details are shown, and not only kept in its log
 
 
 class TrainerFailedError(RuntimeError):
@@ -103,7 +104,7 @@ def train(context: Context, digest: str) -> None:
         keep=where.keep,
         threads=where.threads,
     )
-    start("pretrain.train", job, context.directory / "job.json", context.directory / "train.log")
+    start("pretrain.train", job, context.directory / "job.json", context.directory / "train.log", where.verbose)
 
 
 def evaluate_item(work: Work, attempt: Attempt) -> None:
@@ -132,7 +133,13 @@ def evaluate_item(work: Work, attempt: Attempt) -> None:
         untrained=str(untrained.path("documents").absolute()) if untrained else None,
         threads=where.threads,
     )
-    start("pretrain.evaluate", evaluate_job, context.directory / "job.json", context.directory / "evaluate.log")
+    start(
+        "pretrain.evaluate",
+        evaluate_job,
+        context.directory / "job.json",
+        context.directory / "evaluate.log",
+        where.verbose,
+    )
     attempt.add("result", result, 1)
     attempt.add("documents", documents, pa.ipc.open_file(pa.memory_map(str(documents))).read_all().num_rows)
     attempt.figure("result", json.loads(result.read_text()))
@@ -160,10 +167,11 @@ def _give_back_memory() -> None:
         trim(0)
 
 
-def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path) -> None:
-    """Run `python -m module job.json` to its end, its output to the terminal and to `log`.
+def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path, verbose: bool = False) -> None:
+    """Run `python -m module job.json` to its end, its output to the terminal and to `log`, details to `log` alone.
 
-    The child asks the kernel to end it with this process (SIKU_PARENT_PID). Ctrl-C is passed on, for a clean stop.
+    The child asks the kernel to end it with this process (SIKU_PARENT_PID). Ctrl-C is passed on, for a clean stop,
+    and what the child says until then is still read.
     """
     from pydantic import TypeAdapter
 
@@ -172,25 +180,37 @@ def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path) -> No
     temporary.write_bytes(TypeAdapter(type(job)).dump_json(job, indent=1))
     temporary.replace(path)
     command = [sys.executable, "-P", "-m", module, str(path.absolute())]
-    environment: dict[str, Any] = {**os.environ, "PYTHONUNBUFFERED": "1", "SIKU_PARENT_PID": str(os.getpid())}
+    ours = {"PYTHONUNBUFFERED": "1", "SIKU_PARENT_PID": str(os.getpid()), LOG_LEVELS: "1"}
+    ended, interrupted = False, False
     with log.open("a") as file:
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment,
+            env={**os.environ, **ours},
             start_new_session=True,  # a terminal's Ctrl-C reaches it through us alone, once
         )
-        try:
-            for line in process.stdout or ():
-                file.write(line)
-                file.flush()
-                sys.stderr.write(line)
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.wait()
-            raise
-    if code:
-        raise TrainerFailedError(f"{module} ended with status {code}; its log is {log}")
+        while not ended:
+            try:
+                for line in process.stdout or ():
+                    _show(line, file, verbose)
+                process.wait()
+                ended = True
+            except KeyboardInterrupt:
+                interrupted = True
+                process.send_signal(signal.SIGINT)
+    if interrupted:
+        raise KeyboardInterrupt
+    if process.returncode:
+        raise TrainerFailedError(f"{module} ended with status {process.returncode}; its log is {log}")
+
+
+def _show(line: str, log: TextIO, verbose: bool) -> None:
+    """Keep a line, and show it unless its level says that it is a detail. Lines without a level are tracebacks."""
+    level, _, rest = line.partition(" ")
+    levelled = level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    log.write(rest if levelled else line)
+    log.flush()
+    if verbose or level != "DEBUG":
+        sys.stderr.write(rest if levelled else line)

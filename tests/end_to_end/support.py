@@ -83,6 +83,11 @@ class Built:
         return Built(to, tuple(new if each == old else each for each in self.arguments), self.ended)
 
 
+def spoken(arguments: Sequence[str]) -> list[str]:
+    """A run is asked to tell of every stage by itself, which is read back from what it says."""
+    return [*arguments, "-v"] if arguments[:1] == ("run",) else [*arguments]
+
+
 def siku(*arguments: str) -> Ended:
     """The command, in this process."""
     from pipelines.cli.main import main
@@ -90,7 +95,7 @@ def siku(*arguments: str) -> Ended:
     out, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(said):
         try:
-            code = main(arguments)
+            code = main(spoken(arguments))
         except SystemExit as ended:  # argparse's way out
             code = ended.code if isinstance(ended.code, int) else 1
     return Ended(code, out.getvalue(), said.getvalue())
@@ -116,7 +121,12 @@ def environment(**more: str) -> dict[str, str]:
 def apart(*arguments: str, cwd: Path = REPOSITORY, **more: str) -> Ended:
     """The command, as a process of its own."""
     done = subprocess.run(
-        command(*arguments), cwd=cwd, env=environment(**more), capture_output=True, encoding="utf-8", check=False
+        command(*spoken(arguments)),
+        cwd=cwd,
+        env=environment(**more),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 

@@ -61,6 +61,8 @@ def scatter_item(item: Work, attempt: Attempt) -> None:
         raise LookupError(f"{item.name} 失败")
     if context.what.fails == f"dies {item.name}":
         os.kill(os.getpid(), signal.SIGKILL)
+    if context.what.fails == f"interrupts {item.name}":  # as a terminal's Ctrl-C does
+        os.killpg(os.getpgrp(), signal.SIGINT)
     if context.where.get("log"):
         with Path(context.where["log"]).open("a") as log:
             log.write(f"{item.name} {os.getpid()}\n")

@@ -12,7 +12,9 @@ from corpus.edit import SPANS, apply_spans
 from pipelines.past.changes import Change, moved
 from pipelines.past.explain import explain_document, explain_rule, explain_step
 from pipelines.past.lookup import find, places
+from pipelines.past.summary import Spent, summarize
 from pipelines.past.trained import training
+from pipelines.report.report import render
 from tests.pipelines.fixtures import keeper, make_run, pages
 
 
@@ -100,6 +102,24 @@ def test_dropped_document_tells_every_rule_and_the_first(history):
     assert f"dropped   by filter: too_short@2, value {1 + 0.001 * row:.6g}, threshold 50" in text
     assert f"also fails by filter: few_words@1, value {3 + 0.001 * row:.6g}, threshold 10" in text
     assert "kept" not in text and "training  " not in text
+
+
+def test_an_unwanted_language_is_told_by_what_was_wanted(history):
+    """Not by a threshold of 1, which no one has set."""
+    wanted = {"rules": {"too_short": {"rule": "language", "languages": ["zh", "ja"]}}}
+    stages = [dict(stage) for stage in history.record["stages"]]
+    for stage in stages:
+        if stage["name"] == "filter":
+            stage["identity"] = {**stage["identity"], "what": wanted}
+    other = dataclasses.replace(history, record={**history.record, "stages": stages}, _loaded={})
+    told = re.compile(r"dropped   by filter: too_short@2, value [\d.]+, en is none of the wanted zh, ja$", re.M)
+    english, chinese = "http://help.sample/en-US/short.html?q=1", "http://help.sample/zh-CN/short.html"
+    assert told.search(said(explain_document, other, english)[1])
+    assert "threshold 50" in said(explain_document, other, chinese)[1]
+    rule = said(explain_rule, other, "too_short")[1]
+    assert re.search(r"values .*; en is none of the wanted zh, ja$", rule, re.M) and "; threshold 50" in rule
+    page = render(other, summarize(other, Spent(1.0, None)))
+    assert "en is none of the wanted zh, ja" in page and "threshold 50" in page
 
 
 def test_hostile_document_cannot_steer_the_terminal(history):

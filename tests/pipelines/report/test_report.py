@@ -222,7 +222,11 @@ def test_a_run_that_stopped_early_has_its_report(tmp_path):
         summary = write_report(history, history.folder, Spent(1.0, None))
         assert summary["tokens"] == {} and summary["validation"]["bits_per_byte"] == {}
         assert [row["stage"] for row in summary["funnel"]][-1] == last
-        assert f'class="name">{last}</div>' in (history.folder / "report.html").read_text()
+        page = (history.folder / "report.html").read_text()
+        assert f'class="name">{last}</div>' in page
+        assert "steps</span>" not in page and "training tokens" not in page  # no count of what was not done
+        kept = f"{summary['funnel'][-1]['kept']:,}"
+        assert f"<b>{kept}</b><span>training documents</span>" in page
 
 
 def test_open_run_says_which_runs_there_are(tmp_path):
