@@ -23,6 +23,7 @@ from pipelines.graph.recipe import RecipeError
 from pipelines.graph.record import keep_record
 from pipelines.graph.run import Session, run_plan
 from pipelines.graph.stage_log import StageLog
+from pipelines.past.samples import printable
 from pipelines.report import terminal
 
 
@@ -31,14 +32,14 @@ def explained(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in PACKAGES or isinstance(error, FileNotFoundError)
 
 
-def say(line: str) -> None:
-    """A line of progress."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+def say(text: str) -> None:
+    """Lines of progress, of which a terminal obeys nothing, whoever wrote what they quote."""
+    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)  # noqa: T201
 
 
-def out(line: str) -> None:
-    """A line of result."""
-    print(line, flush=True)  # noqa: T201
+def out(text: str) -> None:
+    """Lines of result."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)  # noqa: T201
 
 
 def report_failure(error: Exception) -> int:
@@ -180,7 +181,7 @@ def export(options: argparse.Namespace, overrides: list[str]) -> int:
     from pipelines.past.history import open_run
 
     history = open_run(Path(configured(options, overrides).site.store), options.run)
-    write(history, options.what, options.format, Path(options.to), out, raw=options.raw)
+    write(history, options.what, options.format, Path(options.to), out, options.side, raw=options.raw)
     return 0
 
 

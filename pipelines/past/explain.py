@@ -14,6 +14,7 @@ from pipelines.engine.store import shard_name
 from pipelines.past.changes import shown
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import Place, find, label, labels, matches, urls, wanted
+from pipelines.past.masked import masked
 from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take, unwanted
 from pipelines.past.trained import Training, training
 from pipelines.stages.shard import HELD_OUT, OUT, TRAIN
@@ -31,10 +32,10 @@ def explain_document(history: History, key: str, out: Out, raw: bool = False) ->
         _document(history, place, out, raw)
     dead = list(_dead_letters(history, key))
     for stage, letter in dead:
-        out(printable(label(letter)))
+        out(label(letter, raw=raw))
         out(f"  id        {letter['id'].hex()}")
-        out(f"  dropped   by {stage.name}: {letter['reason']} {printable(letter['detail'] or '')}".rstrip())
-    fetched = list(_outcomes(history, key)) if not found and not dead else []
+        out(f"  dropped   by {stage.name}: {letter['reason']} {_seen(letter['detail'] or '', raw)}".rstrip())
+    fetched = list(_outcomes(history, key, raw)) if not found and not dead else []
     for line in fetched:
         out(line)
     if not found and not dead and not fetched:
@@ -48,13 +49,13 @@ def _document(history: History, place: Place, out: Out, raw: bool) -> None:
     edition = history.artifact(trunk.editions[-1])
     columns = ["url", "source", "record", "declared_language", "parent"]
     (told,) = take(edition, shard_name("documents", place.shard), [place.row], columns)
-    out(printable(label(told)))
+    out(label(told, raw=raw))
     out(f"  id        {place.id.hex()} (home shard {place.shard}, row {place.row})")
     declared = f", declared language {printable(told['declared_language'])}" if told["declared_language"] else ""
-    out(f"  source    {printable(told['source'])}, record {printable(told['record'] or '-')}{declared}")
+    out(f"  source    {printable(told['source'])}, record {_seen(told['record'] or '-', raw)}{declared}")
     if told["parent"]:
         out(f"  parent    {told['parent'].hex()}")
-    for line in _fate(history, place):
+    for line in _fate(history, place, raw):
         out(line)
     for line in _edits(history, place, raw):
         out(line)
@@ -64,7 +65,7 @@ def _document(history: History, place: Place, out: Out, raw: bool) -> None:
         out(line)
 
 
-def _fate(history: History, place: Place) -> Iterator[str]:
+def _fate(history: History, place: Place, raw: bool) -> Iterator[str]:
     """Kept, held out, or dropped, with every rule it fails."""
     trunk = history.trunk
     route, side = history.route(place.shard), TRAIN
@@ -76,7 +77,7 @@ def _fate(history: History, place: Place) -> Iterator[str]:
         row = history.artifact(trunk.split).table(shard_name("sides", place.shard)).slice(place.row, 1).to_pylist()[0]
         group, side = row["group"], row["side"]
         name = _SIDES.get(side, "held out, but unfit for the yardstick")
-        head = printable(labels(history, [group]).get(group, "")) if group != place.id else ""
+        head = labels(history, [group], raw=raw).get(group, "") if group != place.id else ""
         yield f"  side      {name} (group {group.hex()}{head and f' of {head}'})"
     kept, spoken = True, languages(history, place.shard)
     language = "" if spoken is None else str(spoken[place.row])
@@ -86,7 +87,8 @@ def _fate(history: History, place: Place) -> Iterator[str]:
         for verdict in verdicts:  # a row's verdicts stand in their rules' order
             kept = False
             word = "dropped  " if verdict["first"] else "also fails"
-            yield f"  {word} by {stage.name}: {_verdict(stage, verdict, language)}{_keeper(history, verdict['keeper'])}"
+            same = _keeper(history, verdict["keeper"], raw)
+            yield f"  {word} by {stage.name}: {_verdict(stage, verdict, language)}{same}"
     if kept and route.verdicts:
         last = route.verdicts[-1][0].name
         yield f"  kept      by every stage up to {last}" if side == TRAIN else "  kept      for evaluation"
@@ -100,10 +102,10 @@ def _verdict(stage: Past, verdict: dict[str, Any], language: str) -> str:
     return f"{verdict['rule']}, value {verdict['value']:.6g}, {limit}"
 
 
-def _keeper(history: History, keeper: bytes | None) -> str:
+def _keeper(history: History, keeper: bytes | None, raw: bool) -> str:
     if keeper is None:
         return ""
-    return f", duplicate of {keeper.hex()} {printable(labels(history, [keeper]).get(keeper, ''))}".rstrip()
+    return f", duplicate of {keeper.hex()} {labels(history, [keeper], raw=raw).get(keeper, '')}".rstrip()
 
 
 def _edits(history: History, place: Place, raw: bool) -> Iterator[str]:
@@ -177,7 +179,12 @@ def _dead_letters(history: History, key: str) -> Iterator[tuple[Past, dict[str, 
                     yield stage, letter
 
 
-def _outcomes(history: History, key: str) -> Iterator[str]:
+def _seen(text: str, raw: bool) -> str:
+    """What a stranger wrote, as it may be shown."""
+    return printable(text if raw else masked(text))
+
+
+def _outcomes(history: History, key: str, raw: bool) -> Iterator[str]:
     """What the crawl did with a URL that gave no capture."""
     wanted_urls = pa.array([key, *urls(key)], pa.string())
     for stage in history.of_kind("snapshot"):
@@ -186,8 +193,8 @@ def _outcomes(history: History, key: str) -> Iterator[str]:
             table = artifact.table(name)
             for row in table.filter(pc.is_in(table["url"], value_set=wanted_urls)).to_pylist():
                 status = f", status {row['status']}" if row["status"] else ""
-                detail = f", {printable(row['detail'])}" if row["detail"] else ""
-                yield printable(row["url"])
+                detail = f", {_seen(row['detail'], raw)}" if row["detail"] else ""
+                yield _seen(row["url"], raw)
                 yield f"  crawl     by {stage.name}: {row['outcome']}{status}{detail}"
 
 
@@ -210,13 +217,13 @@ def explain_step(history: History, step: int, out: Out, raw: bool = False) -> in
         )
     row = trained.taken.get(step, rows[-1])
     spans = trained.spans(row)
-    names = labels(history, {span.document for span in spans})
+    names = labels(history, {span.document for span in spans}, raw=raw)
     sample = -1
     for span in spans:
         if span.sample != sample:
             sample = span.sample
             out(f"  sample {sample} ({printable(span.source)})")
-        name = printable(names.get(span.document, ""))
+        name = names.get(span.document, "")
         out(f"    {span.document.hex()} tokens {span.start}:{span.stop}, epoch {span.epoch}  {name}".rstrip())
     total = sum(span.stop - span.start for span in spans)
     out(f"  {len({span.document for span in spans})} documents, {len(spans)} spans, {total} tokens")
@@ -237,7 +244,7 @@ def explain_rule(history: History, name: str, out: Out, raw: bool = False) -> in
         out(f"{name}: {reasons[name]} captures gave no document, among them")
         letters = (letter for stage in history.of_kind("extract") for letter in dead_letters(history, stage, name))
         for letter in islice(letters, NEAREST):
-            out(f"  {letter['id'].hex()} {printable(letter['detail'] or '')}  {printable(label(letter))}")
+            out(f"  {letter['id'].hex()} {_seen(letter['detail'] or '', raw)}  {label(letter, raw=raw)}")
     if not seen:
         dropped = {r for s in history.judges for r in history.artifact(s).tally.dropped} - {"held_out"} | set(reasons)
         out(f"rule {name!r} dropped nothing in run {history.name}; these did: {', '.join(sorted(dropped)) or 'none'}")
@@ -287,8 +294,8 @@ def _rule(
         out(f"  values     {_quantiles(value)}; {unwanted(stage, rule, language) or f'threshold {limits}'}")
         for drop in nearest.get((rule, language), []):
             document = told[drop.shard, drop.row]
-            same = _keeper(history, drop.keeper)
-            out(f"  {drop.id.hex()} value {drop.value:.6g}{same}  {printable(label(document))}")
+            same = _keeper(history, drop.keeper, raw)
+            out(f"  {drop.id.hex()} value {drop.value:.6g}{same}  {label(document, raw=raw)}")
             out(f"    {excerpt(document['text'])}")
 
 

@@ -1,4 +1,7 @@
-"""`siku export`: documents, verdicts or tokens of a finished run in another format, streamed shard by shard."""
+"""`siku export`: documents, verdicts or tokens of a finished run as a folder of files that other tools open.
+
+The folder is a data set as Hugging Face's `datasets` defines one: `load_dataset(folder)` gives its splits.
+"""
 
 import json
 import math
@@ -9,165 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.shard import sha256_file
-from pipelines.engine.store import full_disk_explained, shard_name
-from pipelines.past.history import History, Past
-from pipelines.past.samples import languages
-from pipelines.stages.shard import HELD_OUT, TRAIN, Shard
+from pipelines.engine.store import full_disk_explained
+from pipelines.past.history import History
+from pipelines.past.tables import Rows, Side, documents, tokens, verdicts
 
 What = Literal["documents", "verdicts", "tokens"]
 Format = Literal["parquet", "jsonl"]
 
-DOCUMENTS = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),  # hex
-        pa.field("url", pa.string()),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("record", pa.string()),
-        pa.field("language", pa.string()),  # identified, not declared
-        pa.field("side", pa.string(), nullable=False),  # train or held_out
-        pa.field("tokens", pa.int64()),  # end-of-document included; null where the run made no tokens
-        pa.field("text", pa.large_string(), nullable=False),
-    ]
-)
-VERDICTS = pa.schema(
-    [
-        pa.field("stage", pa.string(), nullable=False),
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("rule", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("first", pa.bool_(), nullable=False),  # the reason counted in the funnel
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("threshold", pa.float64(), nullable=False),
-        pa.field("keeper", pa.string()),
-    ]
-)
-
 
 class ExportError(ValueError):
     """An export that cannot be made: names the run or folder and the way out."""
-
-
-def _hex(ids: pa.Array) -> pa.Array:
-    return pa.array([None if value is None else value.hex() for value in ids.to_pylist()], pa.string())
-
-
-Part = tuple[str, Iterator[pa.RecordBatch]]  # a file's stem and its batches
-
-
-def _documents(history: History, raw: bool) -> tuple[pa.Schema, Iterator[Part]]:
-    trunk = history.trunk
-    if not trunk.editions:
-        raise ExportError(f"run {history.name} stopped before its documents: run it further, then export them")
-    edition = history.artifact(trunk.editions[-1])
-
-    def parts() -> Iterator[Part]:
-        for name in edition.names("documents"):
-            shard = int(name.rpartition("-")[2])
-            batches = edition.batches(name)
-            if raw:
-                stage, number = history.route(shard).editions[0]
-                batches = history.artifact(stage).batches(shard_name("documents", number))
-            yield name, _shard_documents(history, batches, shard)
-
-    return DOCUMENTS, parts()
-
-
-def _shard_documents(history: History, batches: Iterator[pa.RecordBatch], shard: int) -> Iterator[pa.RecordBatch]:
-    home = Shard(history.context(history.trunk.roles()), shard)
-    train, held = home.came_in(TRAIN), home.came_in(HELD_OUT)
-    language, base = languages(history, shard), 0
-    counted = [s for s in (history.trunk.tokens, history.trunk.held_out) if s is not None]
-    counts = [_counts(history, stage, shard) for stage in counted]
-    for batch in batches:
-        here = slice(base, base + batch.num_rows)
-        base += batch.num_rows
-        keep = train[here] | held[here]
-        part = batch.filter(pa.array(keep))
-        sides = np.where(held[here][keep], "held_out", "train")
-        spoken = [None] * len(part) if language is None else language[here][keep].tolist()
-        columns = {name: part[name] for name in ("url", "source", "record", "text")}
-        columns |= {
-            "id": _hex(part["id"]),
-            "language": pa.array(spoken, pa.string()),
-            "side": pa.array(sides, pa.string()),
-            "tokens": _joined(part["id"], counts),
-        }
-        yield pa.record_batch([columns[name] for name in DOCUMENTS.names], schema=DOCUMENTS)
-
-
-def _counts(history: History, stage: Past, shard: int) -> tuple[pa.Array, pa.Array]:
-    """Ids of a home shard's tokenized documents, and their numbers of tokens."""
-    artifact = history.artifact(stage)
-    ids, sizes = [pa.array([], pa.binary(16))], [pa.array([], pa.int64())]
-    for component in sorted(artifact.figures["components"]):
-        name = f"{component}-{shard:05d}"
-        if name in artifact.files:
-            for batch in artifact.batches(name, ["id", "tokens"]):
-                ids.append(batch["id"])
-                sizes.append(pc.list_value_length(batch["tokens"]).cast(pa.int64()))
-    return pa.concat_arrays(ids), pa.concat_arrays(sizes)
-
-
-def _joined(ids: pa.Array, counts: list[tuple[pa.Array, pa.Array]]) -> pa.Array:
-    found = pa.nulls(len(ids), pa.int64())
-    for known, sizes in counts:
-        found = pc.coalesce(found, sizes.take(pc.index_in(ids, value_set=known)))
-    return found
-
-
-def _verdicts(history: History, raw: bool) -> tuple[pa.Schema, Iterator[Part]]:
-    stages = history.judges
-    if not stages:
-        raise ExportError(f"run {history.name} stopped before any verdict: run it further, then export")
-
-    def batches(stage: Past, name: str) -> Iterator[pa.RecordBatch]:
-        for batch in history.artifact(stage).batches(name):
-            rest = [batch[column] for column in VERDICTS.names[2:-1]]
-            named = pa.array([stage.name] * batch.num_rows, pa.string())
-            yield pa.record_batch([named, _hex(batch["id"]), *rest, _hex(batch["keeper"])], schema=VERDICTS)
-
-    def parts() -> Iterator[Part]:
-        for stage in stages:
-            for name in history.artifact(stage).names("verdicts"):
-                yield f"{stage.name}-{name.rpartition('-')[2]}", batches(stage, name)
-
-    return VERDICTS, parts()
-
-
-def _tokens(history: History, raw: bool) -> tuple[pa.Schema, Iterator[Part]]:
-    stages = [stage for stage in (history.trunk.tokens, history.trunk.held_out) if stage is not None]
-    if not stages:
-        raise ExportError(f"run {history.name} stopped before it tokenized: run it further, then export its tokens")
-    artifacts = [history.artifact(stage) for stage in stages]
-    names = sorted(artifacts[0].files)
-    item = artifacts[0].table(names[0], ["tokens"]).schema.field("tokens").type if names else pa.list_(pa.uint16())
-    schema = pa.schema(
-        [
-            pa.field("id", pa.string(), nullable=False),
-            pa.field("component", pa.string(), nullable=False),
-            pa.field("side", pa.string(), nullable=False),
-            pa.field("tokens", item, nullable=False),
-        ]
-    )
-
-    def batches(stage: Past, component: str, name: str) -> Iterator[pa.RecordBatch]:
-        side = stage.what["side"]
-        for batch in history.artifact(stage).batches(name, ["id", "tokens"]):
-            told = [pa.array([word] * batch.num_rows, pa.string()) for word in (component, side)]
-            yield pa.record_batch([_hex(batch["id"]), *told, batch["tokens"]], schema=schema)
-
-    def parts() -> Iterator[Part]:
-        for stage, artifact in zip(stages, artifacts, strict=True):
-            for component in sorted(artifact.figures["components"]):
-                for name in artifact.names(component):
-                    yield f"{stage.name}-{name}", batches(stage, component, name)
-
-    return schema, parts()
 
 
 def _write_parquet(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
@@ -197,15 +54,17 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-_PARTS: dict[str, Callable[[History, bool], tuple[pa.Schema, Iterator[Part]]]] = {
-    "documents": _documents,
-    "verdicts": _verdicts,
-    "tokens": _tokens,
-}
 _WRITERS: dict[str, Callable[[Path, pa.Schema, Iterator[pa.RecordBatch]], int]] = {
     "parquet": _write_parquet,
     "jsonl": _write_jsonl,
 }
+
+
+def rows_of(history: History, what: What, side: Side, *, raw: bool) -> Rows:
+    """The rows that an export holds."""
+    if what == "documents":
+        return documents(history, side, raw=raw)
+    return verdicts(history, side) if what == "verdicts" else tokens(history, side)
 
 
 @contextmanager
@@ -225,32 +84,82 @@ def _folder(to: Path) -> Iterator[Path]:
 
 
 def export(
-    history: History, what: What, form: Format, to: Path, out: Callable[[str], None], raw: bool = False
+    history: History,
+    what: What,
+    form: Format,
+    to: Path,
+    out: Callable[[str], None],
+    side: Side = "train",
+    raw: bool = False,
 ) -> Mapping[str, Any]:
-    """Write a folder of one file a shard and `export.json`; returns what that says. Raises ExportError, StoreError.
+    """Write a folder of one file a side and shard, `README.md` and `export.json`; returns what the latter says.
 
-    Text is that of the last edition, masks applied; `raw` takes the first edition's. In JSON Lines a value that is
-    no finite number is null.
+    A shard without rows has no file. In JSON Lines a value that is no finite number is null. Raises ExportError,
+    TooEarlyError, StoreError.
     """
     to = to.expanduser().absolute()
-    schema, parts = _PARTS[what](history, raw)
+    rows = rows_of(history, what, side, raw=raw)
     with _folder(to) as folder, full_disk_explained(folder / "export"):
-        files = []
-        for stem, batches in parts:
-            path = folder / f"{stem}.{form}"
-            rows = _WRITERS[form](path, schema, batches)
-            files.append({"file": path.name, "rows": rows, "bytes": path.stat().st_size, "sha256": sha256_file(path)})
+        files: list[dict[str, Any]] = []
+        for piece in rows.pieces():
+            path = folder / f"{piece.side}-{piece.name}.{form}"
+            count = _WRITERS[form](path, rows.schema, piece.batches)
+            if not count:
+                path.unlink()
+                continue
+            entry = {"file": path.name, "side": piece.side, "rows": count, "bytes": path.stat().st_size}
+            files.append({**entry, "sha256": sha256_file(path)})
         body = {
             "run": history.name,
             "what": what,
             "format": form,
+            "side": side,
             "raw": raw,
             "command": history.record["command"],
+            "sources": sources(history),
             "stages": {stage.name: stage.digest for stage in history.stages.values()},
-            "columns": {field.name: str(field.type) for field in schema},
-            "rows": sum(int(str(file["rows"])) for file in files),
+            "columns": {field.name: str(field.type) for field in rows.schema},
+            "rows": sum(file["rows"] for file in files),
             "files": files,
         }
-        (folder / "export.json").write_text(json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True))
-    out(f"{body['rows']} {what} in {len(files)} {form} files: {to}")
+        (folder / "export.json").write_text(json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True), "utf-8")
+        (folder / "README.md").write_text(card(body, rows.schema), "utf-8")
+    told = f"{body['rows']:,} documents" if what != "verdicts" else f"{body['rows']:,} verdicts"
+    out(f"{'tokens of ' if what == 'tokens' else ''}{told} in {len(files)} {form} files: {to}")
     return body
+
+
+def sources(history: History) -> dict[str, str]:
+    """Licence of each source as the recipe tells it, empty where it does not."""
+    return {stage.what["source"]: stage.what["licence"] for stage in history.of_kind("extract")}
+
+
+def card(body: Mapping[str, Any], schema: pa.Schema) -> str:
+    """A data set card: in its YAML the splits, their files and the columns' types; below it what the data is."""
+    import yaml
+
+    sides = list(dict.fromkeys(file["side"] for file in body["files"]))
+    splits = [{"split": side, "path": f"{side}-*.{body['format']}"} for side in sides]
+    head = {
+        "configs": [{"config_name": "default", "data_files": splits}],
+        "dataset_info": {"features": [_feature(field) for field in schema]},
+    }
+    masks = "as collected, personal data included" if body["raw"] else "with personal data masked"
+    told = [
+        f"{body['rows']:,} rows of {body['what']} of run `{body['run']}`, {masks}. The exact identity of every stage is in "
+        "`export.json`; the command was",
+        f"```\n{body['command']}\n```",
+        *(f"- source `{name}`: licence {licence or 'not told'}" for name, licence in sorted(body["sources"].items())),
+    ]
+    front = yaml.safe_dump(head, allow_unicode=True, sort_keys=False)
+    return f"---\n{front}---\n\n# {body['what']} of {body['run']}\n\n" + "\n".join(told) + "\n"
+
+
+def _feature(field: pa.Field) -> dict[str, Any]:
+    """A column in the words of `datasets`."""
+    if pa.types.is_list(field.type):
+        return {"name": field.name, "list": str(field.type.value_type)}
+    return {"name": field.name, "dtype": _DTYPES.get(str(field.type), str(field.type))}
+
+
+_DTYPES: Mapping[str, str] = {"double": "float64", "bool": "bool"}

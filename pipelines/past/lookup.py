@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from corpus.document import canonical_url, key_prefix, raw_ids
 from pipelines.engine.store import Artifact
 from pipelines.past.history import History
-from pipelines.past.samples import documents
+from pipelines.past.masked import masked
+from pipelines.past.samples import documents, printable
 from pipelines.stages.shard import shard_count_runs, shards_of_ids
 
 _HEX = re.compile(r"[0-9a-fA-F]{6,32}")
@@ -103,14 +104,15 @@ def places(history: History, ids: Iterable[bytes]) -> dict[bytes, Place]:
     return out
 
 
-def labels(history: History, ids: Iterable[bytes]) -> dict[bytes, str]:
-    """What to call documents: the URL, or else `source:record`."""
+def labels(history: History, ids: Iterable[bytes], *, raw: bool = False) -> dict[bytes, str]:
+    """What to call documents with known ids."""
     found = places(history, ids)
     edition = history.artifact(history.trunk.editions[-1])
     told = documents(edition, [(p.shard, p.row) for p in found.values()], ["url", "source", "record"])
-    return {identifier: label(told[place.shard, place.row]) for identifier, place in found.items()}
+    return {identifier: label(told[place.shard, place.row], raw=raw) for identifier, place in found.items()}
 
 
-def label(document: Mapping[str, str | None]) -> str:
-    """The URL of a document, or `source:record`."""
-    return document["url"] or f"{document['source']}:{document['record']}"
+def label(document: Mapping[str, str | None], *, raw: bool = False) -> str:
+    """What to call a document: its URL, or `source:record`; printable, and masked unless `raw`."""
+    name = document["url"] or f"{document['source']}:{document['record']}"
+    return printable(name if raw else masked(name))

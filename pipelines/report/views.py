@@ -10,6 +10,7 @@ from markupsafe import Markup
 from pipelines.past.census import Census, Reached, held_out_rules, take_census
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import label, labels
+from pipelines.past.masked import masked
 from pipelines.past.samples import Drop, choose, dead_letters, documents, excerpt, unwanted
 from pipelines.past.summary import corpus_tokens
 from pipelines.past.trained import training
@@ -307,8 +308,8 @@ def _samples(history: History, stage: Past, drops: Sequence[Drop]) -> list[dict[
 
 
 def link(url: str | None) -> str:
-    """The URL if a reader may follow it, else nothing: other schemes can run script."""
-    return url if url and url.startswith(("http://", "https://")) else ""
+    """The URL if a reader may follow it, else nothing: other schemes can run script, and a masked one leads nowhere."""
+    return url if url and url.startswith(("http://", "https://")) and masked(url) == url else ""
 
 
 def _letters(history: History) -> list[dict[str, Any]]:
@@ -318,7 +319,13 @@ def _letters(history: History) -> list[dict[str, Any]]:
         for reason, count in sorted(artifact.tally.dropped.items()):
             rows = dead_letters(history, stage, reason)
             samples = [
-                {"label": label(r), "link": link(r["url"]), "why": r["detail"] or reason, "language": "und", "text": ""}
+                {
+                    "label": label(r),
+                    "link": link(r["url"]),
+                    "why": masked(r["detail"] or reason),
+                    "language": "und",
+                    "text": "",
+                }
                 for r in islice(rows, SAMPLES)
             ]
             out.append({"stage": stage.name, "reason": reason, "count": count.documents, "samples": samples})

@@ -124,7 +124,7 @@ def history(home: Path) -> History:
     arguments = ("@all.yaml", f"site.store={store}", "run.until=thin", "run.name=记", "site.workers=1")
     ended = command(home, ["site-0.1"], "run", *arguments)
     assert ended.code == 0, ended.said
-    assert re.search(r"^thin .* - thinned \d+$", ended.out, re.M), ended.out
+    assert re.search(r"^ +thin .* - thinned \d+$", ended.out, re.M), ended.out
     explained = command(home, [], "explain", "--rule", "thinned", f"site.store={store}")
     assert "thinned@1" in explained.out, explained.said  # a finished run is read without the plug-in
     return open_run(store, "记")

@@ -144,7 +144,8 @@ def test_explain_a_step_and_a_rule(built: Built) -> None:
 @pytest.mark.parametrize("what", ["documents", "verdicts", "tokens"])
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
 def test_export(built: Built, what: str, kind: str, tmp_path: Path) -> None:
-    ok("export", "--what", what, "--format", kind, "--to", str(tmp_path / "out"), "--run", "built", built.arguments[0])
+    asked = ("--what", what, "--format", kind, "--side", "all", "--run", "built", built.arguments[0])
+    ok("export", "--to", str(tmp_path / "out"), *asked)
     files = sorted((tmp_path / "out").rglob(f"*.{kind}"))
     if kind == "parquet":
         rows = sum(pq.read_metadata(path).num_rows for path in files)

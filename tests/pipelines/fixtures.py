@@ -86,10 +86,17 @@ def pages() -> list[Page]:
         Page("http://help.sample/zh-CN/copy.html", "zh", "重复的内容，李四 li.si@example.cn。" * 9, "duplicate"),
         Page("http://help.sample/zh-CN/leak.html", "zh", "泄漏的内容，与保留集相同。" * 5, "near_held_out"),
     ]
-    made += [Page(f"http://help.sample/en-US/tiny{i}.html", "en", f"tiny {i}", "short") for i in range(6)]
+    made += [
+        Page(f"http://help.sample/en-US/tiny{i}.html?mail=t{i}%40example.com", "en", f"tiny {i}", "short")
+        for i in range(6)
+    ]
     for i in range(12):
-        made.append(Page(f"http://help.sample/zh-CN/{i}.html", "zh", f"第{i}页的中文内容，" * (6 + i)))
-        made.append(Page(f"http://help.sample/en-US/{i}.html", "en", f"English page number {i} says this. " * (3 + i)))
+        chinese = (
+            f"http://help.sample/zh-CN/{i}.html" if i != 5 else "http://help.sample/u/zhang.san@example.com/0.html"
+        )
+        english = f"http://help.sample/en-US/{i}.html" if i != 5 else "web:rows/13812345678"
+        made.append(Page(chinese, "zh", f"第{i}页的中文内容，" * (6 + i)))
+        made.append(Page(english, "en", f"English page number {i} says this. " * (3 + i)))
     for i in range(3):
         made.append(Page(f"http://help.sample/zh-CN/held{i}.html", "zh", f"保留集第{i}页。" * 20, "held_out"))
         made.append(Page(f"http://help.sample/en-US/held{i}.html", "en", f"Held out page {i}. " * 20, "held_out"))
@@ -307,9 +314,8 @@ def _editions(builder: Builder, home: list[list[Page]]) -> None:
         before, after = (sum(len(t.encode()) for t in ts) for ts in ([p.text for p in home[shard]], texts))
         return Tally(came=count, kept=count, bytes_in=before, bytes_out=after, removed=removed, added=added)
 
-    builder.add(
-        "extract", "extract", {"kind": "extract", "source": "web", "licence": ""}, {"source": "source"}, extract
-    )
+    source = {"source": "web", "licence": "CC-BY-4.0"}
+    builder.add("extract", "extract", {"kind": "extract", **source}, {"source": "source"}, extract, source)
     builder.add("clean", "edit", {"kind": "edit"}, {"edition": "extract"}, clean)
 
 

@@ -4,6 +4,8 @@ from importlib.metadata import version
 
 import pytest
 
+from conf.search import ConfigError
+from pipelines.cli.commands import out, report_failure
 from pipelines.cli.main import parse
 from tests.end_to_end.support import siku
 
@@ -43,3 +45,11 @@ def test_a_folder_of_ones_own(tmp_path, monkeypatch):
         f"siku: --config-dir {tmp_path}/none: no such folder: give one with groups, such as filters/my.yaml\n"
     )
     assert "mini" in siku("completion", "bash").out
+
+
+def test_what_strangers_wrote_cannot_steer_the_terminal(capsys):
+    """S14: a robots.txt's status line, a record's key, a header."""
+    assert report_failure(ConfigError("http://a.test: 200 \x1b[31mO\u202eK\nand 中文\x07")) == 2
+    out("zh \x9b2J")
+    said = capsys.readouterr()
+    assert said.err == "siku: http://a.test: 200 ␛[31mO\ufffdK\nand 中文␇\n" and said.out == "zh \ufffd2J\n"

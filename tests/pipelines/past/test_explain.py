@@ -95,6 +95,19 @@ def test_masked_text_shows_only_when_raw(history, key):
     assert any(f"(was {word!r})" in text for word in secret)
 
 
+def test_labels_are_masked_unless_raw(history):
+    """S15: wherever a URL or a record's key is named."""
+    address, number = "http://help.sample/u/zhang.san@example.com/0.html", "web:rows/13812345678"
+    for key, secret in ((address, "zhang.san@"), (number, "13812345678")):
+        assert secret not in said(explain_document, history, key)[1]
+        assert secret in said(explain_document, history, key, raw=True)[1]
+    steps = ["\n".join(said(explain_step, history, step, raw=raw)[1] for step in range(1, 7)) for raw in (False, True)]
+    secrets = ("zhang.san@", "13812345678")
+    assert not any(each in steps[0] for each in secrets) and any(each in steps[1] for each in secrets)
+    rule = [said(explain_rule, history, "few_words", raw=raw)[1] for raw in (False, True)]
+    assert "%40example" not in rule[0] and "mail=<EMAIL>" in rule[0] and "%40example" in rule[1]
+
+
 def test_dropped_document_tells_every_rule_and_the_first(history):
     status, text = said(explain_document, history, "http://help.sample/zh-CN/short.html")
     row = find(history, page("zh-CN/short.html").id.hex())[0].row

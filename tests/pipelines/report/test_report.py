@@ -157,7 +157,8 @@ def test_the_configuration_is_shown_as_given(page):
 
 def test_page_holds_no_masked_text(page):
     assert "李四 &lt;EMAIL&gt;" in page  # a duplicate's sample
-    assert not re.search(r"\w@\w+\.\w|13812345678", page)
+    assert not re.search(r"\w@\w+\.\w|13812345678|%40", page)
+    assert "tiny" in page and "mail=&lt;EMAIL&gt;" in page  # S15: a URL is as personal as a text
 
 
 def test_only_web_links_can_be_followed():
