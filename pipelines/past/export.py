@@ -146,7 +146,7 @@ def card(body: Mapping[str, Any], schema: pa.Schema) -> str:
     }
     masks = "as collected, personal data included" if body["raw"] else "with personal data masked"
     told = [
-        f"{body['rows']:,} rows of {body['what']} of run `{body['run']}`, {masks}. The exact identity of every stage is in "
+        f"{body['rows']:,} rows of {body['what']} of run `{body['run']}`, {masks}. What every stage was is in "
         "`export.json`; the command was",
         f"```\n{body['command']}\n```",
         *(f"- source `{name}`: licence {licence or 'not told'}" for name, licence in sorted(body["sources"].items())),
