@@ -45,8 +45,9 @@ def failing(row: small.Row, rules: dict[str, LanguageRule | RangeRule]) -> list[
             continue
         value = float(row[rule.column.partition(".")[2]])
         low, high = bound(rule.minimum, language, -math.inf), bound(rule.maximum, language, math.inf)
-        if not value >= low or value > high:
-            out.append((name, value, high if value > high else low))
+        below = low > -math.inf and not value >= low  # what could not be measured fails a side that is bounded
+        if below or (high < math.inf and not value <= high):
+            out.append((name, value, low if below else high))
     return out
 
 
