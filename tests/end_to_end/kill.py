@@ -20,7 +20,17 @@ from typing import Literal
 
 import psutil
 
-from tests.end_to_end.support import MADE, REPOSITORY, TINY, TO_DO, differing, environment, fingerprint, small_site
+from tests.end_to_end.support import (
+    MADE,
+    REPOSITORY,
+    TINY,
+    TO_DO,
+    differing,
+    environment,
+    fingerprint,
+    small_site,
+    spoken,
+)
 
 How = Literal["group", "parent"]
 Moment = Literal["random", "workers", "commit", "checkpoint write", "before its manifest"]
@@ -87,7 +97,7 @@ class Run:
         self.token = token
         more = {MARK: token, **({"SIKU_TEST_WORKERS": "2"} if workers else {})}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.end_to_end.launch", "run", *arguments],
+            [sys.executable, "-m", "tests.end_to_end.launch", *spoken(("run", *arguments))],
             cwd=REPOSITORY,
             env=environment(**more),
             stdout=subprocess.DEVNULL,
@@ -180,9 +190,13 @@ def unfinished_checkpoints(root: Path) -> list[Path]:
 
 
 def before_manifest(root: Path) -> list[str]:
-    """Checkpoints with all their files and no manifest."""
-    found = unfinished_checkpoints(root)
-    return [p.name for p in found if (p / "rank-0.json").exists() and not (p / "manifest.json").exists()]
+    """Checkpoints with bytes of their rank and no manifest."""
+    names = []
+    for folder in unfinished_checkpoints(root):
+        with suppress(FileNotFoundError):  # it may be renamed between two looks
+            if (folder / "rank-0.bin").stat().st_size and not (folder / "manifest.json").exists():
+                names.append(folder.name)
+    return names
 
 
 AIMS: dict[Moment, Callable[[Path], list[str]]] = {

@@ -169,7 +169,7 @@ def fingerprint(root: Path) -> dict[str, Any]:
             scores = body["figures"]["result"]["languages"]
             found[f"{name} bits per byte"] = {key: score["bits_per_byte"] for key, score in scores.items()}
     for path in sorted(root.glob("train/*/step-*/manifest.json")):
-        found[path.parent.relative_to(root).as_posix()] = json.loads(path.read_text())["content"]["tensors_sha256"]
+        found[path.parent.relative_to(root).as_posix()] = json.loads(path.read_text())["sha256"]
     for path in sorted(root.glob("train/*/journal.jsonl")):
         found[f"{path.parent.name} journal"] = journal(path)
     return found
