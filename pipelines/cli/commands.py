@@ -194,7 +194,7 @@ def ls(options: argparse.Namespace, overrides: list[str]) -> int:
 
 def gc(options: argparse.Namespace, overrides: list[str]) -> int:
     """Show, and with --yes remove, what no run reaches."""
-    from pipelines.cli.show import collect_garbage
+    from pipelines.past.garbage import collect_garbage
 
     return collect_garbage(Path(configured(options, overrides).site.store), out, remove=options.yes)
 

@@ -4,8 +4,9 @@ import argparse
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 Verb = Callable[[argparse.Namespace, list[str]], int]
 
@@ -115,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     refuse_strangers()
     from pipelines.cli.commands import report_failure
 
+    warnings.showwarning = _warn
     options = parse(arguments)
     try:
         return _verbs()[options.verb](options, list(getattr(options, "overrides", []) or []))
@@ -127,6 +129,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141  # 128 + SIGPIPE
     except Exception as error:  # noqa: BLE001 - the rim: one traceback, or one sentence for a user's mistake
         return report_failure(error)
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line, without a place in the code."""
+    print(f"siku: {message}", file=sys.stderr)  # noqa: T201
 
 
 def _exit() -> NoReturn:

@@ -1,7 +1,6 @@
 """`siku config`, `siku ls` and `siku gc`: what can be set, which runs there are, what none of them needs."""
 
 import difflib
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,13 +10,11 @@ from conf.overrides import parse
 from conf.schema import WHAT, Config
 from conf.search import FOLDER, Search, shown
 from pipelines.cli.settings import Key, Layer, alternatives, file_layer, keys, override_layer, setter
-from pipelines.engine.identity import DIGEST_LENGTH
-from pipelines.engine.lease import Lease, try_acquire
+from pipelines.past.garbage import folder_bytes, own_folders
 from pipelines.past.history import History, open_run, run_names
 from pipelines.past.sweep import heads, open_sweeps
 
 Out = Callable[[str], None]
-_KEPT = frozenset({"runs", "sweeps", "checksums"})
 
 
 def show_config(path: str, word: str, overrides: Sequence[str], search: Search, out: Out) -> int:
@@ -94,22 +91,6 @@ def config_layers(overrides: Sequence[str], search: Search) -> list[Layer]:
     return [*layers, *(override_layer(each.key, f"{each.origin}, {each.text}") for each in changes)]
 
 
-def folder_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder; files that vanish meanwhile count nothing."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() and not path.is_symlink() else 0
-        except FileNotFoundError:
-            continue
-    return total
-
-
-def own_folders(history: History) -> set[Path]:
-    """Folders of the store that a run needs."""
-    return {stage.directory for stage in history.stages.values() if stage.kind != "files"}
-
-
 def list_runs(root: Path, out: Out) -> int:
     """Print the finished runs, newest first (date, tokens, steps, bytes in the store, bits per byte), and sweeps."""
     names = run_names(root)
@@ -149,75 +130,3 @@ def figures(history: History) -> str:
     told = [f"{tokens:,} tokens" if tokens else f"{summary['documents']['training']:,} documents"]
     told += [f"{steps:,} steps"] if steps else []
     return ", ".join([*told, f"bits/byte {bits}" if bits else "not evaluated"])
-
-
-def stage_folders(root: Path) -> Iterator[Path]:
-    """Every stage's folder in a store, each crawl by itself."""
-    for kind in sorted(root.iterdir()) if root.exists() else []:
-        if not kind.is_dir() or kind.name in _KEPT:
-            continue
-        for folder in sorted(kind.iterdir()):
-            if folder.is_dir() and len(folder.name) == DIGEST_LENGTH and set(folder.name) <= set("0123456789abcdef"):
-                yield from sorted(folder.glob("crawl-*")) if kind.name == "crawl" else [folder]
-
-
-def collect_garbage(root: Path, out: Out, remove: bool = False) -> int:
-    """Show what no run reaches, and remove it if asked; 1 where a run in progress forbids that."""
-    reachable: set[Path] = set()
-    for name in run_names(root):
-        reachable |= own_folders(open_run(root, name))
-    folders = list(stage_folders(root))
-    busy = [(folder, owner) for folder in folders if (owner := _holder(folder, out))]
-    garbage = [folder for folder in folders if folder not in reachable and folder not in {f for f, _ in busy}]
-    total = 0
-    for folder in garbage:
-        size = folder_bytes(folder)
-        total += size
-        unfinished = "" if (folder / "manifest.json").exists() or folder.parent.name == "train" else "  unfinished"
-        out(f"{size / 1e6:>10.2f} MB  {folder.relative_to(root)}{unfinished}")
-    for folder, owner in busy:
-        out(f"    in use     {folder.relative_to(root)}, by {owner}")
-    word = "reach" if len(run_names(root)) != 1 else "reaches"
-    out(f"{total / 1e6:.2f} MB in {len(garbage)} of {len(folders)} stage folders that no run {word}")
-    if not remove:
-        out("nothing removed: `siku gc --yes` removes them" if garbage else "nothing to remove")
-        return 0
-    if busy:  # what it has finished so far is reached by no run.json yet
-        out("nothing removed: a run is in progress; wait for its end")
-        return 1
-    for folder in garbage:
-        _remove(folder, out)
-    out(f"removed {total / 1e6:.2f} MB" if garbage else "nothing to remove")
-    return 0
-
-
-def _holder(folder: Path, out: Out) -> str:
-    """The living owner of a folder's lease, if it has one."""
-    if not (folder / "lease.json").exists():
-        return ""
-    held = try_acquire(folder, out)
-    if isinstance(held, Lease):
-        held.release()
-        return ""
-    return str(held)
-
-
-def _remove(folder: Path, out: Out) -> None:
-    """Empty a folder under its lease; a process that wants it meanwhile finds it empty and makes it anew."""
-    held = try_acquire(folder, out)
-    if not isinstance(held, Lease):
-        out(f"kept {folder}: {held} has just begun to make it")
-        return
-    manifest = folder / "manifest.json"
-    manifest.unlink(missing_ok=True)  # first: without it the folder is no result, whatever a kill leaves
-    for path in folder.iterdir():
-        if path.name in ("lease.json", "lease.lock"):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    held.release()
-    (folder / "lease.lock").unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()

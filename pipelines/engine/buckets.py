@@ -142,7 +142,7 @@ def read_range(part: Range, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
                     raise ValueError(f"bucket {bucket} has {found} rows or more, and {rows} are promised")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ShardError(
-            f"bucket file {part.path} is not readable ({error}): remove its stage's folder and run again"
+            f"bucket file {part.path} is not readable ({error}): remove it and run again, which makes its item again"
         ) from error
 
 

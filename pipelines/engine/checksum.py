@@ -4,13 +4,12 @@ import hashlib
 import json
 import os
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
 from corpus.configuration import FileRef
 from corpus.shard import sha256_file
-from pipelines.engine.store import write_durably
+from pipelines.engine.files import Posix
 
 RACY_NS = 2_000_000_000  # a file changed this recently may change again within one tick of its file system's clock
 
@@ -67,7 +66,4 @@ class Checksums:
         return loaded if usable else empty
 
     def _save(self, entry: Path, value: dict[str, object]) -> None:
-        self._cache.mkdir(parents=True, exist_ok=True)
-        temporary = entry.with_name(f".{entry.name}.{uuid.uuid4().hex[:8]}")
-        write_durably(temporary, json.dumps(value))
-        temporary.replace(entry)
+        Posix(self._cache).put(entry.name, json.dumps(value).encode())

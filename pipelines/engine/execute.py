@@ -5,46 +5,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from corpus.verdict import ReconciliationError, Tally
+from pipelines.engine.files import explained
 from pipelines.engine.identity import Json
 from pipelines.engine.lease import Lease, try_acquire
 from pipelines.engine.progress import Progress
 from pipelines.engine.runner import Workers, run_phase
 from pipelines.engine.stage import Context, Job, Program, Stage
-from pipelines.engine.store import Artifact, Commit, StoreError, full_disk_explained, seal, sweep
+from pipelines.engine.store import MANIFEST, Artifact, Commit, StoreError, load, reopen, seal
 from pipelines.engine.work import do_item
 
 Say = Callable[[str], None]
 POLL_S = 0.2
-
-
-@dataclass(frozen=True)
-class Store:
-    """The folder of all results."""
-
-    root: Path
-
-    def directory(self, stage: Stage) -> Path:
-        """`<root>/<kind>/<digest>`."""
-        return self.root / stage.kind / stage.digest
-
-    def find(self, stage: Stage) -> Artifact | None:
-        """The finished result of a stage. Raises StoreError if its manifest does not match its files."""
-        return load(stage.kind, stage.digest, self.directory(stage))
-
-
-def load(kind: str, digest: str, directory: Path) -> Artifact | None:
-    """A finished result in a folder, or None."""
-    if not (directory / "manifest.json").exists():
-        return None
-    found = Artifact.load(kind, digest, directory)
-    if (directory / "commits").exists():  # killed between the manifest and its sweep
-        sweep(directory, {entry.file for entry in found.files.values()})
-    return found
 
 
 @contextmanager
@@ -60,7 +36,7 @@ def owned(directory: Path, done: Callable[[], bool], say: Say) -> Iterator[bool]
         if isinstance(held, Lease):
             break
         if not told:
-            say(f"waiting for {directory.parent.name}/{directory.name}, which {held} is making")
+            say(f"waiting for {'/'.join(directory.parts[-3:])}, which {held} is making")
             told = True
         time.sleep(POLL_S)
     try:
@@ -78,24 +54,33 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
     with ExitStack() as leases:
         mine: list[tuple[Stage, Context]] = []
         for stage, context in sorted(zip(stages, contexts, strict=True), key=lambda pair: pair[0].digest):
-            done = (context.directory / "manifest.json").exists
-            if leases.enter_context(owned(context.directory, done, say)):
+            if leases.enter_context(owned(context.directory, partial(_finished, stage, context), say)):
+                if context.files.head(MANIFEST) is not None:
+                    reopen(context.directory)
                 mine.append((stage, context))
         if not mine:
             return set()
         job = tuple(context for _, context in mine)
         title = job[0].name if len(job) == 1 else job[0].name.partition(".")[0]
         for phase in program.listed(job):
+            for context in job:
+                context.log.check(phase.name)
             if program.beam:
                 with Progress(f"{title} {phase.name}", job, phase):
                     run_phase(job, phase, workers)
             else:  # the trainer tells its own progress
                 for item in phase.items:
-                    with full_disk_explained(job[0].directory / item.name):
+                    with explained(job[0].directory / item.name):
                         do_item(job, phase, item)
+            for context in job:
+                context.log.summarize(phase.name)
         for stage, context in mine:
             _seal(program, stage, context, started, len(mine))
         return {stage.digest for stage, _ in mine}
+
+
+def _finished(stage: Stage, context: Context) -> bool:
+    return load(stage.kind, stage.digest, context.directory) is not None
 
 
 def _seal(program: Program, stage: Stage, context: Context, started: float, sharing: int) -> None:
@@ -123,7 +108,16 @@ def _seal(program: Program, stage: Stage, context: Context, started: float, shar
         "bytes_read": sum(input_bytes(context).values()) or sealed.tally.bytes_in,
         "python": sys.version.split()[0],
     }
-    seal(context.directory, stage.identity, outputs, sealed.figures, sealed.tally, record, sealed.files)
+    seal(
+        context.directory,
+        stage.identity,
+        outputs,
+        sealed.figures,
+        sealed.tally,
+        record,
+        sealed.files,
+        repeatable=program.rounds is None,  # the web is not
+    )
 
 
 def input_bytes(context: Context) -> dict[str, int]:

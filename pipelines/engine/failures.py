@@ -1,10 +1,12 @@
 """Failures of items, written down where the parent of a worker finds them."""
 
 import json
-import os
 import traceback
 
+from pipelines.engine.files import Listed, StoreError
 from pipelines.engine.stage import Job
+
+_FOLDER = "failures"
 
 
 class ItemFailedError(RuntimeError):
@@ -17,27 +19,33 @@ class ItemFailedError(RuntimeError):
 
 def note_failure(job: Job, item: str, error: BaseException) -> bool:
     """Leave a worker's traceback where the parent finds it; False if that cannot be written."""
-    folder = job[0].directory / "failures"
     body = {"message": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{item}.{os.getpid()}"
-        temporary.write_text(json.dumps(body))
-        temporary.replace(folder / f"{item}.json")
-    except OSError:  # the disk is full: the engine has to carry the error
+        job[0].files.put(f"{_FOLDER}/{item}.json", json.dumps(body).encode())
+    except (StoreError, OSError):  # the disk takes nothing more: the engine has to carry the error
         return False
     return True
 
 
+def _failures(job: Job) -> list[Listed]:
+    return [each for each in job[0].files.list(f"{_FOLDER}/") if each.key.endswith(".json")]
+
+
 def failed_already(job: Job) -> bool:
     """Whether some item of this phase has failed, so that no other need be begun."""
-    return any((job[0].directory / "failures").glob("*.json"))
+    return bool(_failures(job))
+
+
+def forget_failures(job: Job) -> None:
+    """Before a phase is tried again."""
+    job[0].files.delete(_FOLDER)
 
 
 def first_failure(job: Job, phase: str) -> ItemFailedError | None:
     """The failure that came first, if any."""
-    paths = sorted((job[0].directory / "failures").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    if not paths:
+    first = min(_failures(job), key=lambda each: each.modified_ns, default=None)
+    if first is None:
         return None
-    body = json.loads(paths[0].read_text())
-    return ItemFailedError(f"{job[0].kind} {phase} {paths[0].stem}", body["message"], body["trace"])
+    body = json.loads(job[0].files.read(first.key))
+    item = first.key.removeprefix(f"{_FOLDER}/").removesuffix(".json")
+    return ItemFailedError(f"{job[0].kind} {phase} {item}", body["message"], body["trace"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from pipelines.engine.failures import failed_already, note_failure
-from pipelines.engine.store import full_disk_explained
+from pipelines.engine.files import explained
 from pipelines.engine.work import do_item, load
 
 
@@ -23,7 +23,7 @@ class ItemFn(beam.DoFn):  # type: ignore[misc]
         if failed_already(plan.job):
             return
         try:
-            with full_disk_explained(plan.job[0].directory / element):
+            with explained(plan.job[0].directory / element):
                 do_item(plan.job, plan.phase, items[element])
         except Exception as error:
             if not note_failure(plan.job, element, error):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from corpus.fault import fault_point
+
 HEARTBEAT_S = 5.0
 STALE_S = 60.0  # for owners on other hosts, whose processes cannot be asked
 
@@ -111,4 +113,5 @@ def try_acquire(directory: Path, say: Callable[[str], None]) -> Lease | Owner:
         temporary = path.with_suffix(f".{me.pid}.tmp")
         temporary.write_text(json.dumps(asdict(me)))
         temporary.replace(path)
+    fault_point("lease:taken")
     return Lease(path, me)

@@ -25,8 +25,7 @@ class Progress:
 
     def _done(self) -> tuple[int, int]:
         """Items that every stage of the job has committed, and their bytes."""
-        folders = [context.directory / "commits" / self._phase.name for context in self._job]
-        names = set.intersection(*({path.stem for path in folder.glob("*.json")} for folder in folders))
+        names = set.intersection(*(set(context.log.names(self._phase.name)) for context in self._job))
         return len(names), sum(self._sizes.get(name, 0) for name in names)
 
     def _lines(self) -> None:

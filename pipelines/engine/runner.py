@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.engine.failures import ItemFailedError, first_failure
+from pipelines.engine.failures import ItemFailedError, first_failure, forget_failures
 from pipelines.engine.stage import Item, Job, Phase
 from pipelines.engine.work import PhasePlan, pending
 
@@ -52,9 +52,7 @@ def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
     items = pending(job, phase)
     if not items:
         return
-    for context in job:
-        for path in (context.directory / "failures").glob("*.json"):
-            path.unlink()
+    forget_failures(job)
     small = sum(item.bytes for item in items) < SMALL_INPUT or len(items) == 1 or workers.processes == 1
     try:
         _run_beam(items, PhasePlan(job, phase).save(), job, workers, in_process=small)

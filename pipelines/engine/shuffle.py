@@ -19,10 +19,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kernels.buffers import fixed_width
+from pipelines.engine.attempt import Attempt
 from pipelines.engine.buckets import Range, read_range, write_buckets
+from pipelines.engine.files import explained
 from pipelines.engine.sort import Sorter, merge
 from pipelines.engine.stage import Context, Item, Job, Phase, Work
-from pipelines.engine.store import Attempt, full_disk_explained
 
 FAN_IN = 300  # files an item reads, at most
 FAN_OUT = 256  # buckets of a scatter file, at most
@@ -201,7 +202,7 @@ def _write(attempt: Attempt, name: str, batches: Iterable[pa.RecordBatch], rows:
     if head is None:
         return
     path = attempt.path(name, ".rows")
-    with full_disk_explained(path), path.open("wb") as file:
+    with explained(path), path.open("wb") as file:
         written = write_buckets(
             file,
             chain([head], batches),

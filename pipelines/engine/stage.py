@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corpus.verdict import Count, Tally
+from pipelines.engine.artifact import MANIFEST, Artifact, verified
+from pipelines.engine.attempt import Attempt
+from pipelines.engine.commit import Commit, Commits, Entry
+from pipelines.engine.files import Files, Listed, Posix
 from pipelines.engine.identity import FileHash, Json, digest_of, encode, library_versions
-from pipelines.engine.store import Artifact, Attempt, Commit, Entry
 
 MEMORY = 1 << 30  # bytes, where nobody says
 # What later stages, reports and exports find in a result: shards of documents, of sides (split, union), of verdicts, of
@@ -93,8 +96,13 @@ def _reference(artifact: Artifact | Reference) -> Artifact | Reference:
     return Reference(artifact.kind, artifact.digest, artifact.directory)
 
 
-@lru_cache(maxsize=256)
 def _artifact(reference: Reference) -> Artifact:
+    return _loaded(reference, Posix(reference.directory).head(MANIFEST))
+
+
+@lru_cache(maxsize=256)
+def _loaded(reference: Reference, manifest: Listed | None) -> Artifact:
+    """Read once a process, while the manifest stays as it is: a stage that lost a file gets another one."""
     return Artifact.load(reference.kind, reference.digest, reference.directory)
 
 
@@ -118,33 +126,49 @@ class Context:
         """Bytes that an item may hold while it sorts and merges."""
         return int(self.where.get("memory", MEMORY))
 
+    @property
+    def files(self) -> Files:
+        """The stage's folder."""
+        return Posix(self.directory)
+
+    @property
+    def log(self) -> Commits:
+        """What the stage's items have committed."""
+        return Commits(self.files)
+
     def committed(self, phase: str, item: str) -> bool:
         """Whether an item is done."""
-        return self._record(phase, item).exists()
+        return self.files.head(self.log.key(phase, item)) is not None
 
     def begin(self, phase: str, item: str) -> Attempt | None:
         """A new attempt at an item, or None if the item is committed."""
-        record = self._record(phase, item)
-        if record.exists():
-            return None
-        record.parent.mkdir(parents=True, exist_ok=True)
-        return Attempt(self.directory, phase, item)
-
-    def _record(self, phase: str, item: str) -> Path:
-        return self.directory / "commits" / phase / f"{item}.json"
+        return None if self.committed(phase, item) else Attempt(self.files, self.kind, phase, item)
 
     def commits(self, phase: str) -> dict[str, Commit]:
-        """Committed items of a phase by name, in name order. Parses every record: for lists and seals only."""
-        folder = self.directory / "commits" / phase
-        return {path.stem: Commit.load(path) for path in sorted(folder.glob("*.json"))}
+        """Committed items of a phase by name, in name order."""
+        return self.log.read(phase)
 
     def commit(self, phase: str, item: str) -> Commit:
         """What one item of an earlier phase committed."""
-        return Commit.load(self._record(phase, item))
+        return self.log.get(phase, item)
 
     def file(self, name: str, phase: str, item: str) -> Path:
-        """A file that an item of an earlier phase of this stage committed."""
-        return self.directory / self.commit(phase, item).files[name].file
+        """A file that an item of an earlier phase of this stage committed. Raises ShardError for a damaged one."""
+        return self._verified(self.commit(phase, item).files[name], f"{phase}/{item}")
+
+    def paths(self, phase: str, part: str = "") -> list[Path]:
+        """Files of an earlier phase whose names begin with `part`, in order. Raises ShardError for a damaged one."""
+        return [
+            self._verified(entry, f"{phase}/{item}")
+            for item, commit in self.commits(phase).items()
+            for name, entry in commit.files.items()
+            if name.startswith(part)
+        ]
+
+    def _verified(self, entry: Entry, item: str) -> Path:
+        path = self.files.local(entry.file)
+        way_out = f"remove {path} and run again, which makes item {item} again"
+        return verified(path, entry, f"item {item} committed", way_out)
 
 
 Job = tuple[Context, ...]  # one context, or several stages made in one pass (measures)

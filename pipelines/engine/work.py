@@ -23,9 +23,9 @@ class PhasePlan:
 
     def save(self) -> Path:
         """Write the plan into the stage's folder; the file that workers read. It goes when the stage is sealed."""
-        path = self.job[0].directory / f"{self.phase.name}.{uuid4().hex[:8]}.plan"
-        path.write_bytes(pickle.dumps(self))
-        return path
+        files, key = self.job[0].files, f"{self.phase.name}.{uuid4().hex[:8]}.plan"
+        files.put(key, pickle.dumps(self))
+        return files.local(key)
 
     def items(self) -> dict[str, Item]:
         """Items by name."""

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.engine.checksum import Checksums
-from pipelines.engine.execute import Store, external, load
+from pipelines.engine.execute import external
+from pipelines.engine.files import Posix
 from pipelines.engine.identity import Json, differences
 from pipelines.engine.stage import Stage
-from pipelines.engine.store import Artifact
+from pipelines.engine.store import Artifact, Store, load
 from pipelines.graph.checks import check, nearest
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of, with_training
 from pipelines.stages.train import TrainWhat, checkpoint
@@ -45,10 +46,10 @@ class Plan:
         if source is not None and stage is source.stage:
             return source.artifact
         if stage.kind == "train":
-            directory, step = self.store.directory(stage), self.config.run.steps
+            directory, step = self.store.directory(stage.kind, stage.digest), self.config.run.steps
             done = step == 0 or checkpoint(directory, step) is not None
             return external("train", stage.digest, directory, {"step": step}) if done else None
-        return self.store.find(stage)
+        return self.store.find(stage.kind, stage.digest)
 
     def stages(self) -> list[Stage]:
         """The graph's stages up to `run.until`, in order."""
@@ -82,7 +83,7 @@ def _ends(graph: Graph) -> list[str]:
 
 def crawl_generations(directory: Path) -> list[Path]:
     """Crawls of one configuration, oldest first: a crawl is not repeatable, so each is kept by itself."""
-    return sorted(directory.glob("crawl-*"))
+    return [directory / name for name in Posix(directory).folders() if name.startswith("crawl-")]
 
 
 def make_plan(config: "Config") -> Plan:
@@ -122,7 +123,7 @@ def _planned(
 
 def latest_snapshot(store: Store, crawl: Stage) -> Artifact | None:
     """The newest finished crawl of this configuration."""
-    for directory in reversed(crawl_generations(store.directory(crawl))):
+    for directory in reversed(crawl_generations(store.directory(crawl.kind, crawl.digest))):
         found = load("crawl", crawl.digest, directory)
         if found is not None:
             return found

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.engine.store import write_durably
+from pipelines.engine.files import Posix
 from pipelines.graph.run import Session
 
 Finish = Callable[[Session, Path, Mapping[str, Any], float], None]  # writes a run's report into its folder
@@ -44,9 +44,8 @@ def keep_record(
         if digests[0] == digests[1] and known["config"] == asked["config"]:
             os.utime(path)
             return folder, False
-    folder.mkdir(parents=True, exist_ok=True)
     finish(session, folder, record, seconds)
-    write_durably(path, json.dumps(record, indent=1, sort_keys=True))
+    Posix(folder).put(path.name, json.dumps(record, indent=1, sort_keys=True).encode())
     return folder, True
 
 

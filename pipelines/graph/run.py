@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engine.execute import load, make, owned
+from pipelines.engine.execute import make, owned
+from pipelines.engine.files import explained
 from pipelines.engine.memory import PeakMemory
 from pipelines.engine.stage import Context, Stage
-from pipelines.engine.store import Artifact, full_disk_explained, write_durably
+from pipelines.engine.store import Artifact, load, sealed
 from pipelines.graph import plan as planning
 from pipelines.graph.checks import notes
 from pipelines.graph.plan import Known, Plan
@@ -90,7 +91,7 @@ class Session:
     def context(self, stage: Stage, directory: Path | None = None) -> Context:
         """What a stage's functions are given; its inputs must be done."""
         inputs = {role: self.outcome(source).artifact for role, source in stage.inputs.items()}
-        folder = directory or self.plan.store.directory(stage)
+        folder = directory or self.plan.store.directory(stage.kind, stage.digest)
         return Context(stage.name, stage.kind, stage.what, folder, inputs, self.where(stage))
 
     def record(self, stage: Stage, artifact: Artifact, *, reused: bool, seconds: float = 0.0) -> None:
@@ -175,7 +176,8 @@ def _make(session: Session, group: list[Stage]) -> None:
     for stage in group:
         found = session.plan.found(stage)
         if found is None:
-            raise RuntimeError(f"{stage.name} ended without a result in {session.plan.store.directory(stage)}")
+            directory = session.plan.store.directory(stage.kind, stage.digest)
+            raise RuntimeError(f"{stage.name} ended without a result in {directory}")
         # Another process may have made it while this one waited.
         session.record(stage, found, reused=stage.digest not in mine, seconds=seconds)
     new = [stage for stage in group if stage.digest in mine]
@@ -194,21 +196,20 @@ def _train(session: Session, stage: Stage) -> set[str]:
 
     with owned(context.directory, done, session.log.say) as mine:
         if mine:
-            identity = context.directory / "identity.json"
-            if not identity.exists():
-                write_durably(identity, json.dumps(stage.identity, indent=1, sort_keys=True))
-            with full_disk_explained(context.directory / "train"):
+            context.files.create("identity.json", json.dumps(stage.identity, indent=1, sort_keys=True).encode())
+            with explained(context.directory / "train"):
                 train(context, stage.digest)
     return {stage.digest} if mine else set()
 
 
 def _crawl(session: Session, stage: Stage) -> Artifact:
     """Fetch a new snapshot, or go on with an unfinished one."""
-    parent = session.plan.store.directory(stage)
-    parent.mkdir(parents=True, exist_ok=True)
+    parent = session.plan.store.directory(stage.kind, stage.digest)
     generations = planning.crawl_generations(parent)
-    unfinished = [path for path in generations if not (path / "manifest.json").exists()]
-    directory = unfinished[-1] if unfinished else parent / f"crawl-{len(generations) + 1:04d}"
+    number = int(generations[-1].name.removeprefix("crawl-")) if generations else 0
+    if not generations or sealed("crawl", stage.digest, generations[-1]) is not None:
+        number += 1
+    directory = parent / f"crawl-{number:04d}"
     why = planning.why_new(stage, session.earlier)
     session.log.begun(stage, why)
     started = time.monotonic()

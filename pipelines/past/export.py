@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from corpus.shard import sha256_file
-from pipelines.engine.store import full_disk_explained
+from pipelines.engine.files import explained
 from pipelines.past.history import History
 from pipelines.past.tables import Rows, Side, documents, tokens, verdicts
 
@@ -99,7 +99,7 @@ def export(
     """
     to = to.expanduser().absolute()
     rows = rows_of(history, what, side, raw=raw)
-    with _folder(to) as folder, full_disk_explained(folder / "export"):
+    with _folder(to) as folder, explained(folder / "export"):
         files: list[dict[str, Any]] = []
         for piece in rows.pieces():
             path = folder / f"{piece.side}-{piece.name}.{form}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from corpus.verdict import Tally
 from pipelines.engine.stage import Context, Makes
-from pipelines.engine.store import Artifact, StoreError
+from pipelines.engine.store import Artifact, Store, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,18 @@ class Past:
 
 def _past(root: Path, body: Mapping[str, Any]) -> Past:
     recorded = Path(body["directory"])
-    directory = root / body["kind"] / body["digest"]  # a store may have moved since
-    if body["kind"] == "snapshot":
-        directory = root / "crawl" / recorded.parent.name / recorded.name
-    elif body["kind"] == "files":
+    kind, digest = body["kind"], body["digest"]
+    if kind == "files":
         directory = recorded
+    elif kind == "snapshot":
+        directory = Store(root).directory("crawl", recorded.parent.name) / recorded.name
+    else:  # a store may have moved since
+        directory = Store(root).directory(kind, digest)
     return Past(
         body["name"],
-        body["kind"],
+        kind,
         body["makes"],
-        body["digest"],
+        digest,
         directory,
         body["reused"],
         body["seconds"],

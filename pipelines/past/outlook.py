@@ -109,7 +109,7 @@ def outlooks(plans: Sequence[Plan]) -> list[Outlook]:
 
 def _last_step(plan: Plan, stage: Stage) -> int:
     """The last checkpoint of a trajectory before the step asked for."""
-    folder = plan.store.directory(stage)
+    folder = plan.store.directory(stage.kind, stage.digest)
     steps = [int(path.parent.name.removeprefix("step-")) for path in folder.glob("step-*/manifest.json")]
     return max((step for step in steps if step <= plan.config.run.steps), default=0)
 

@@ -2,12 +2,14 @@
 
 import json
 import statistics
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.engine.store import StoreError, write_durably
+from pipelines.engine.files import Posix, StoreWarning
+from pipelines.engine.store import Store
 from pipelines.past.history import open_run
 
 _BETWEEN = frozenset({"recipe", "rules", "measures", "edits"})  # parts of a key that say nothing of its meaning
@@ -103,20 +105,20 @@ def cell_of(root: Path, run: str, swept: Mapping[str, str]) -> SweepCell:
 
 def keep_sweep(folder: Path, sweep: Sweep) -> None:
     """Write `sweep.json`, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / ".sweep.json.tmp"
-    write_durably(temporary, json.dumps(asdict(sweep), indent=1, ensure_ascii=False))
-    temporary.replace(folder / "sweep.json")
+    Posix(folder).put("sweep.json", json.dumps(asdict(sweep), indent=1, ensure_ascii=False).encode())
 
 
 def open_sweeps(root: Path) -> list[Sweep]:
-    """Every sweep of a store, newest first. Raises StoreError naming a file that cannot be read."""
-    out = []
-    for path in (root / "sweeps").glob("*/sweep.json"):
+    """Every sweep of a store, newest first; one that cannot be read is passed over, with a warning."""
+    out, files = [], Store(root).files
+    for name in files.folders("sweeps"):
+        key = f"sweeps/{name}/sweep.json"
+        if files.head(key) is None:
+            continue
         try:
-            body: dict[str, Any] = json.loads(path.read_text())
+            body: dict[str, Any] = json.loads(files.read(key))
             cells = tuple(SweepCell(**cell) for cell in body.pop("cells"))
             out.append(Sweep(**body, cells=cells))
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path} is not readable ({error!r}): remove {path.parent} and run again") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            warnings.warn(f"sweep {files.local(key)} is passed over ({error!r}): run it again", StoreWarning, 2)
     return sorted(out, key=lambda sweep: -sweep.finished)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engine.store import write_durably
+from pipelines.engine.files import Posix
 from pipelines.past.history import History
 from pipelines.past.samples import printable
 from pipelines.past.summary import Spent, summarize
@@ -34,9 +34,7 @@ def write_report(history: History, folder: Path, spent: Spent) -> dict[str, Any]
         ("funnel.svg", funnel(summary, held_out.name if held_out else "")),
         ("summary.json", json.dumps(summary, indent=1, ensure_ascii=False, sort_keys=True)),
     ):
-        temporary = folder / f".{name}.tmp"
-        write_durably(temporary, text)
-        temporary.replace(folder / name)
+        Posix(folder).put(name, text.encode())
     return summary
 
 

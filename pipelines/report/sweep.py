@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.engine.store import write_durably
+from pipelines.engine.files import Posix
 from pipelines.past.sweep import Row, Sweep, heads, is_seed, keep_sweep, rows
 from pipelines.report.report import environment
 
@@ -14,10 +14,8 @@ WIDEST = 28  # characters of a value in the terminal's table
 def write_sweep(folder: Path, sweep: Sweep) -> Path:
     """Write `sweep.json` and `sweep.html`; the page's path."""
     keep_sweep(folder, sweep)
-    page, temporary = folder / "sweep.html", folder / ".sweep.html.tmp"
-    write_durably(temporary, render(sweep))
-    temporary.replace(page)
-    return page
+    Posix(folder).put("sweep.html", render(sweep).encode())
+    return folder / "sweep.html"
 
 
 def languages(sweep: Sweep) -> list[str]:

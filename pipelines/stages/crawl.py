@@ -101,8 +101,9 @@ def seal_snapshot(work: Work, attempt: Attempt) -> None:
     names = [(f"{phase}-{stem}", phase, stem) for stem, phase in sorted(work.arguments["latest"].items())]
     index = sealed(open_shard(context.file(*name)) for name in names)
     attempt.shard("index-00000", [index], SNAPSHOT)
-    segments = sorted((context.directory / SEGMENTS).glob("*.warc.gz"))
-    for path in segments:
+    segments = [each.key for each in context.files.list(f"{SEGMENTS}/") if each.key.endswith(".warc.gz")]
+    for key in segments:
+        path = context.files.local(key)
         attempt.add(path.name, path, 0)
     figures = {
         "snapshot_digest": snapshot_digest(index).hex(),

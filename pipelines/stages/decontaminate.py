@@ -108,7 +108,8 @@ def held_out_index(context: Context, part: str) -> Index:
     """All held-out shingles or sentences sorted, the document of each, and how many each document has."""
     hashes, owners, base = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], 0
     for item, commit in context.commits("held").items():
-        table = pa.ipc.open_file(pa.memory_map(str(context.directory / commit.files[f"{part}-{item}"].file))).read_all()
+        path = context.file(f"{part}-{item}", "held", item)
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         hashes.append(table["hash"].to_numpy())
         owners.append(table["document"].to_numpy().astype(np.int64) + base)
         base += commit.figures["documents"]

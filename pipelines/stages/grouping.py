@@ -7,7 +7,6 @@ memory, so a corpus is bounded by its number of duplicate edges (about 60 bytes 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from corpus.shard import ROWS_PER_BATCH
 from kernels.buffers import fixed_width
 from pipelines.engine.shuffle import Rows, Shuffle, bucket_of_key, power_of_two
 from pipelines.engine.stage import Context, Item, Job, Phase, PhaseOf, Work
-from pipelines.engine.store import Attempt, Commit
+from pipelines.engine.store import Attempt
 from pipelines.stages.shard import Shard, shard_items
 
 KEYS = pa.schema(
@@ -103,7 +102,8 @@ class Grouping:
 
         def edges(job: Job) -> Phase:
             buckets = _buckets(job[0])
-            size = sum(path.stat().st_size for path in _files(job[0], "keys")) // buckets
+            commits = job[0].commits("keys").values()
+            size = sum(entry.bytes for commit in commits for entry in commit.files.values()) // buckets
             listed = [Item(f"{bucket:05d}", size, {"buckets": buckets}) for bucket in range(buckets)]
             return Phase("edges", listed, self.gather_edges, scratch=True)
 
@@ -137,7 +137,7 @@ def stars(table: pa.Table) -> pa.Table:
 def find_components(work: Work, attempt: Attempt) -> None:
     """Union-find over all edges; labels go back to home shards."""
     shards = int(work.arguments["shards"])
-    tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in _files(work.context, "edges")]
+    tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in work.context.paths("edges")]
     edges = pa.concat_tables(tables) if tables else EDGES.empty_table()
     copies = edges.filter(pc.equal(edges["why"], EXACT))
     copies = copies.select([f"{side}_{name}" for side in "ba" for name in ("id", "shard", "row")])
@@ -236,8 +236,3 @@ def signatures(shard: Shard, measure: str) -> npt.NDArray[np.uint32]:
         column = shard.measured(measure, ["signature"])["signature"]
         return np.empty((0, column.type.byte_width // 4), np.uint32)
     return batches[0] if len(batches) == 1 else np.concatenate(batches)
-
-
-def _files(context: Context, phase: str) -> list[Path]:
-    commits: dict[str, Commit] = context.commits(phase)
-    return [context.directory / entry.file for commit in commits.values() for entry in commit.files.values()]

@@ -63,8 +63,7 @@ def train(work: Work, attempt: Attempt) -> None:
     context = work.context
 
     def texts() -> Iterator[str]:
-        for name, commit in context.commits("sample").items():
-            path = context.directory / commit.files[f"sample-{name}"].file
+        for path in context.paths("sample"):
             for batch in pa.ipc.open_file(pa.memory_map(str(path))).read_all().to_batches():
                 yield from batch["text"].to_pylist()
 

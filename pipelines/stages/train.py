@@ -14,6 +14,7 @@ from typing import ClassVar, TextIO
 import pyarrow as pa
 
 from corpus.verdict import Tally
+from pipelines.engine.files import Posix
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
 from pipelines.engine.store import Artifact, Attempt
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
@@ -176,9 +177,7 @@ def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path, verbo
     from pydantic import TypeAdapter
 
     _give_back_memory()
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(TypeAdapter(type(job)).dump_json(job, indent=1))
-    temporary.replace(path)
+    Posix(path.parent).put(path.name, TypeAdapter(type(job)).dump_json(job, indent=1))
     command = [sys.executable, "-P", "-m", module, str(path.absolute())]
     ours = {"PYTHONUNBUFFERED": "1", "SIKU_PARENT_PID": str(os.getpid()), LOG_LEVELS: "1"}
     ended, interrupted = False, False

@@ -20,9 +20,10 @@ from corpus.configuration import Doc, configuration
 from corpus.document import ID
 from corpus.measures import AnyMeasure
 from corpus.verdict import VERDICT, Count
+from pipelines.engine.commit import Entry
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
-from pipelines.engine.store import Artifact, Attempt, Entry, StoreError, shard_name, sum_tallies
+from pipelines.engine.store import Artifact, Attempt, StoreError, shard_name, sum_tallies
 from pipelines.stages.shard import OUT, TRAIN, Shard, due, shard_count_runs, shards_of_ids
 from pipelines.stages.verdicts import Judged, verdict_table
 

@@ -186,7 +186,7 @@ def uncommitted(root: Path) -> list[str]:
 
 def unfinished_checkpoints(root: Path) -> list[Path]:
     """Checkpoints that are being written."""
-    return [path for path in root.glob("train/*/step-*.tmp*") if path.is_dir()]
+    return [path for path in root.glob("train/*/*/step-*.tmp*") if path.is_dir()]
 
 
 def before_manifest(root: Path) -> list[str]:
@@ -209,11 +209,11 @@ AIMS: dict[Moment, Callable[[Path], list[str]]] = {
 def on_disk(root: Path, stage: str) -> str:
     """What a killed run left of the work it was at, in a few words."""
     if stage == "train" or unfinished_checkpoints(root):
-        whole = sorted(int(path.name[5:]) for path in root.glob("train/*/step-*") if path.name[5:].isdigit())
+        whole = sorted(int(path.name[5:]) for path in root.glob("train/*/*/step-*") if path.name[5:].isdigit())
         part = [f"{p.name} ({', '.join(sorted(q.name for q in p.iterdir()))})" for p in unfinished_checkpoints(root)]
         return f"checkpoints {whole[-1:] or 'none'}" + (f", {'; '.join(part)}" if part else "")
     if stage == "source":
-        return f"{len(list(root.glob('crawl/*/*/warc/*.warc.gz')))} WARC segments, no manifest"
+        return f"{len(list(root.glob('crawl/*/*/*/warc/*.warc.gz')))} WARC segments, no manifest"
     open_folders = [path.parent for path in root.glob("*/*/lease.json")]
     records = sum(len(list(folder.glob("commits/*/*.json"))) for folder in open_folders)
     stray = len(uncommitted(root))

@@ -153,7 +153,7 @@ def pairs_of(pages: Mapping[str, bytes], pairs: int, least: int = 7000) -> dict[
 
 def manifests(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every finished stage of a store: `kind/digest` and its manifest."""
-    for path in sorted(root.glob("*/*/manifest.json")) + sorted(root.glob("crawl/*/*/manifest.json")):
+    for path in sorted(root.glob("*/*/*/manifest.json")) + sorted(root.glob("crawl/*/*/*/manifest.json")):
         yield path.parent.relative_to(root).as_posix(), json.loads(path.read_text())
 
 
@@ -168,9 +168,9 @@ def fingerprint(root: Path) -> dict[str, Any]:
         if name.startswith("evaluate/"):
             scores = body["figures"]["result"]["languages"]
             found[f"{name} bits per byte"] = {key: score["bits_per_byte"] for key, score in scores.items()}
-    for path in sorted(root.glob("train/*/step-*/manifest.json")):
+    for path in sorted(root.glob("train/*/*/step-*/manifest.json")):
         found[path.parent.relative_to(root).as_posix()] = json.loads(path.read_text())["sha256"]
-    for path in sorted(root.glob("train/*/journal.jsonl")):
+    for path in sorted(root.glob("train/*/*/journal.jsonl")):
         found[f"{path.parent.name} journal"] = journal(path)
     return found
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from pipelines.engine.execute import load
+from pipelines.engine.store import load
 from tests.end_to_end.support import ok, siku
 
 ZH = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动"

@@ -70,7 +70,7 @@ def test_a_folder_of_html(tmp_path: Path) -> None:
 def test_warcs_of_a_crawl(small: Built, tmp_path: Path) -> None:
     warcs = tmp_path / "warcs"
     warcs.mkdir()
-    for path in small.root.glob("crawl/*/*/warc/*.warc.gz"):
+    for path in small.root.glob("crawl/*/*/*/warc/*.warc.gz"):
         (warcs / path.name).write_bytes(path.read_bytes())  # without the index beside them, which no WARC reader takes
     source = ("source=warc", f"recipe.source.path={warcs}")
     ended = ok("run", *TINY, *source, f"site.store={tmp_path / '.siku'}", "run.until=extract", "run.name=warc")

@@ -16,7 +16,7 @@ from corpus.verdict import VERDICT, Tally, count_ids
 from pipelines.engine.identity import digest_of
 from pipelines.engine.shuffle import bucket_of
 from pipelines.engine.stage import Context
-from pipelines.engine.store import Attempt, seal, sum_tallies, write_durably
+from pipelines.engine.store import Attempt, Store, seal, sum_tallies
 from pipelines.past.history import History, open_run
 from pipelines.stages.verdicts import Judged, verdict_table
 from pretrain.journal import Row
@@ -168,13 +168,13 @@ class Builder:
         digests = {role: next(s["digest"] for s in self.stages if s["name"] == n) for role, n in inputs.items()}
         identity = {"kind": kind, "version": 1, "what": dict(what), "inputs": digests, "libraries": {}}
         digest = digest_of(identity)
-        folder = directory or self.root / kind / digest
+        folder = directory or Store(self.root).directory(kind, digest)
         body = {"name": name, "kind": kind, "digest": digest, "directory": str(folder), "reused": reused}
         body["makes"] = MAKES.get(kind, "")
         self.stages.append({**body, "seconds": 1.5, "identity": identity, "inputs": dict(inputs)})
         if kind == "snapshot":  # the artefact is the crawl's, the stage is its content
             crawl = {"kind": "crawl", "version": 1, "what": {"kind": "crawl"}, "inputs": {}, "libraries": {}}
-            folder = self.root / "crawl" / digest_of(crawl) / "crawl-0001"
+            folder = Store(self.root).directory("crawl", digest_of(crawl)) / "crawl-0001"
             self.stages[-1]["directory"], identity = str(folder), crawl
         if kind in ("files", "train"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -248,7 +248,7 @@ def make_run(root: Path, steps: int = 6, name: str = "demo", weights: Mapping[st
         "stages": builder.stages,
         "python": "3.11",
     }
-    write_durably(folder / "run.json", json.dumps(record, sort_keys=True))
+    (folder / "run.json").write_text(json.dumps(record, sort_keys=True))
     return open_run(root, name)
 
 

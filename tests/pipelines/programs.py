@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.verdict import Tally, count_ids
-from pipelines.engine.execute import load, make
+from pipelines.engine.execute import make
 from pipelines.engine.runner import Workers
 from pipelines.engine.shuffle import Rows, Shuffle, bucket_of
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Stage, Work
-from pipelines.engine.store import Attempt, sum_tallies
+from pipelines.engine.store import Attempt, Store, load, sum_tallies
 
 SCHEMA = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
 ITEMS = 6
@@ -116,7 +116,7 @@ def stage_of(what: What) -> Stage:
 
 def context_of(stage: Stage, root: Path, **where: object) -> Context:
     """Its context in a store."""
-    return Context(stage.name, stage.kind, stage.what, root / stage.kind / stage.digest, {}, where)
+    return Context(stage.name, stage.kind, stage.what, Store(root).directory(stage.kind, stage.digest), {}, where)
 
 
 def build(root: Path, mode: str = "plain", *, what: What | None = None, workers: int = 1, **where: object) -> str:

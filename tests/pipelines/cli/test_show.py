@@ -1,23 +1,17 @@
-"""`siku config`, `siku ls`, `siku gc`."""
+"""`siku config`, `siku ls`."""
 
 import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import time
-from dataclasses import asdict
 
-import psutil
 import pytest
 
 from conf.load import load
 from conf.search import PACKAGED, Search
 from pipelines.cli.settings import flat, keys, members, override_layer, setter, text_of
-from pipelines.cli.show import collect_garbage, config_layers, list_runs, show_config, stage_folders
-from pipelines.engine.lease import Owner
+from pipelines.cli.show import config_layers, list_runs, show_config
 from pipelines.past.summary import Spent
 from pipelines.report.report import write_report
 from tests.pipelines.fixtures import make_run
@@ -155,69 +149,6 @@ def test_ls_tells_each_run(tmp_path):
     (second / "summary.json").write_text("{")
     with pytest.raises(RuntimeError, match=r"summary\.json is not readable"):
         list_runs(tmp_path, print)
-
-
-def orphan(root, kind="filter", digest="0" * 24):
-    folder = root / kind / digest
-    folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text("{}")
-    (folder / "commits" / "judge").mkdir(parents=True)
-    (folder / "commits" / "judge" / "x.json").write_text("x" * 20_000)
-    return folder
-
-
-def contents(root):
-    return {path: path.stat().st_size for path in sorted(root.rglob("*")) if path.is_file()}
-
-
-def test_gc_shows_first_and_removes_only_what_no_run_reaches(tmp_path):
-    history = make_run(tmp_path)
-    before = contents(tmp_path)
-    doomed = [
-        orphan(tmp_path),
-        orphan(tmp_path, "crawl", "1" * 24 + "/crawl-0001"),
-        orphan(tmp_path, "train", "2" * 24),
-    ]
-    (tmp_path / "checksums").mkdir()
-    (tmp_path / "checksums" / ("3" * 24)).mkdir()
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "mine.txt").write_text("kept: no stage's folder")
-    there = contents(tmp_path)
-    status, text = said(collect_garbage, tmp_path)
-    assert status == 0 and contents(tmp_path) == there
-    for folder in doomed:
-        assert f"0.02 MB  {folder.relative_to(tmp_path)}" in text
-    assert f"0.06 MB in 3 of {len(history.stages) + 3} stage folders" in text
-    status, text = said(collect_garbage, tmp_path, remove=True)
-    assert status == 0 and "removed 0.06 MB" in text
-    assert not any(folder.exists() for folder in doomed)
-    assert contents(tmp_path) == {**before, tmp_path / "notes" / "mine.txt": 23}
-    assert said(collect_garbage, tmp_path, remove=True)[1].endswith("nothing to remove")
-
-
-def test_gc_leaves_a_store_alone_while_a_run_is_in_progress(tmp_path):
-    make_run(tmp_path)
-    busy, other = orphan(tmp_path), orphan(tmp_path, "edit", "4" * 24)
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
-        owner = Owner(socket.gethostname(), child.pid, psutil.Process(child.pid).create_time(), "")
-        (busy / "lease.json").write_text(json.dumps(asdict(owner)))
-        there = contents(tmp_path)
-        status, text = said(collect_garbage, tmp_path, remove=True)
-        assert status == 1 and f"in use     {busy.relative_to(tmp_path)}, by process {child.pid}" in text
-        assert {p: s for p, s in contents(tmp_path).items() if p.suffix != ".lock"} == there
-    finally:
-        child.kill()
-        child.wait()
-    status, text = said(collect_garbage, tmp_path, remove=True)
-    assert status == 0 and not busy.exists() and not other.exists()
-
-
-def test_gc_of_a_store_without_runs(tmp_path):
-    folder = orphan(tmp_path)
-    assert list(stage_folders(tmp_path)) == [folder]
-    assert said(collect_garbage, tmp_path, remove=True)[0] == 0 and not folder.exists()
-    assert said(collect_garbage, tmp_path / "nowhere")[0] == 0
 
 
 def test_latest_run_is_by_time(tmp_path):

@@ -35,7 +35,7 @@ def wait_for(condition, what):
 
 
 def lease_of(root):
-    return next(iter(root.glob("squares/*/lease.json")), None)
+    return next(iter(root.glob("squares/*/*/lease.json")), None)
 
 
 def test_two_processes_compute_a_stage_once_and_the_second_says_for_whom(tmp_path):
@@ -48,7 +48,7 @@ def test_two_processes_compute_a_stage_once_and_the_second_says_for_whom(tmp_pat
     assert out1.strip() == out2.strip() == expected
     waiting = [line for line in err2.splitlines() if "waiting" in line]
     assert len(waiting) == 1 and re.search(
-        rf"waiting for squares/\w+, which process {first.pid} on .* is making", waiting[0]
+        rf"waiting for squares/\w+/\w+, which process {first.pid} on .* is making", waiting[0]
     )
     log = (tmp_path / "s/log").read_text().splitlines()
     assert sorted(log) == [f"{i:05d} {first.pid}" for i in range(ITEMS)]  # each item once, by the first
@@ -59,7 +59,7 @@ def test_a_killed_owner_is_taken_over_at_once(tmp_path):
     expected = build(tmp_path / "alone")
     root = tmp_path / "s"
     victim = start(root, "0.3")
-    wait_for(lambda: len(list(root.glob("squares/*/commits/scatter/*.json"))) >= 2, "no commits")
+    wait_for(lambda: len(list(root.glob("squares/*/*/commits/scatter/*.json"))) >= 2, "no commits")
     os.kill(victim.pid, signal.SIGKILL)  # it is not reaped yet: a zombie holds the lease
     done = start(root)
     out, err = done.communicate(timeout=60)
@@ -69,11 +69,12 @@ def test_a_killed_owner_is_taken_over_at_once(tmp_path):
     counts = [line.split()[0] for line in (root / "log").read_text().splitlines()]
     assert set(counts) == {f"{i:05d}" for i in range(ITEMS)}
     assert len(counts) <= ITEMS + 1  # only the item that was being made is made again
-    (stage,) = root.glob("squares/*")
+    (stage,) = root.glob("squares/*/*")
     assert len(list(stage.glob("documents-*"))) == BUCKETS
     assert {p.name for p in stage.iterdir()} - {p.name for p in stage.glob("documents-*")} == {
         "manifest.json",
         "lease.lock",
+        "commits",
     }
 
 
@@ -167,7 +168,7 @@ def test_owned_does_nothing_for_finished_work_and_waits_for_living_owners(tmp_pa
     asked = iter([False, False, False, True])
     with owned(tmp_path, lambda: next(asked), said.append) as mine:
         assert not mine
-    assert said == [f"waiting for {tmp_path.parent.name}/{tmp_path.name}, which {FAR} is making"]
+    assert said == [f"waiting for {'/'.join(tmp_path.parts[-3:])}, which {FAR} is making"]
     (tmp_path / "lease.json").unlink()
     with pytest.raises(KeyError), owned(tmp_path, lambda: False, said.append) as mine:
         assert mine and (tmp_path / "lease.json").exists()

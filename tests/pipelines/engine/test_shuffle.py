@@ -287,7 +287,7 @@ def test_no_flipped_bit_is_gathered(context, sample, where, bit):
     data[int(where * len(data))] ^= 1 << bit
     path.write_bytes(data)
     try:
-        with pytest.raises(ShardError, match="remove its stage's folder and run again"):
+        with pytest.raises(ShardError, match="remove it and run again, which makes its item again"):
             for bucket in range(4):
                 gathered(context, made, bucket, 4)
     finally:

@@ -1,26 +1,25 @@
-"""The first commit wins, the manifest comes last, and nothing that does not match it is read."""
+"""The manifest comes last, nothing else than it says is read, and a killed or damaged stage goes on from its items."""
 
 import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from corpus import fault
 from corpus.shard import ShardError
 from corpus.verdict import Count, ReconciliationError, Tally
-from pipelines.engine import execute, store
-from pipelines.engine.execute import load, make
+from pipelines.engine.execute import make
+from pipelines.engine.files import Posix, StoreWarning
 from pipelines.engine.runner import Workers
-from pipelines.engine.stage import Program
-from pipelines.engine.store import Artifact, Commit, StoreError, full_disk_explained, seal, write_durably
-from tests.pipelines import programs
+from pipelines.engine.stage import Program, Sealed
+from pipelines.engine.store import Artifact, Entry, Store, StoreError, load, seal, shard_name
+from tests.permissions import obey_permissions
 from tests.pipelines.programs import BUCKETS, PLAIN, What, build, context_of, stage_of
 
 HOME = Path(__file__).resolve().parents[3]
@@ -29,146 +28,6 @@ SCHEMA = pa.schema([("text", pa.large_string())])
 
 def table(*texts):
     return pa.table([list(texts)], schema=SCHEMA)
-
-
-def names(context):
-    return sorted(path.name.partition(".")[0] for path in context.directory.iterdir() if path.is_file())
-
-
-def test_an_item_is_committed_once_and_its_files_count_only_then(context):
-    attempt = context.begin("write", "00000")
-    with attempt:
-        attempt.shard("documents-00000", [table("中文", "b")], SCHEMA)
-        path = attempt.path("词表", ".json")
-        path.write_text("[]")
-        attempt.add("words", path, 1)
-        attempt.tally(Tally(born=Count(2, 5), kept=Count(2, 5)))
-        attempt.figure("n", [1, 2.5])
-        assert context.commits("write") == {}
-    commit = context.commits("write")["00000"]
-    assert context.begin("write", "00000") is None
-    assert {n: (e.rows, e.bytes) for n, e in commit.files.items()}["words"] == (1, 2)
-    assert commit.figures == {"n": [1, 2.5]} and commit.tally.kept.documents == 2
-    assert Commit.load(context.directory / "commits/write/00000.json") == commit
-    assert context.file("documents-00000", "write", "00000").exists()
-    assert (
-        commit.content_hash()
-        == Commit(dict(reversed(commit.files.items())), commit.tally, commit.figures).content_hash()
-    )
-
-
-def test_a_second_attempt_with_equal_bytes_is_silent_and_leaves_one_copy(context):
-    first, second = context.begin("p", "0"), context.begin("p", "0")
-    for attempt in (first, second):
-        with attempt:
-            attempt.shard("documents-0", [table("一")], SCHEMA)
-            attempt.figure("a", {"x": 1})
-    (entry,) = context.commits("p")["0"].files.values()
-    assert entry.file == f"documents-0.{first._token}.arrow"
-    assert names(context) == ["documents-0"]
-
-
-@pytest.mark.parametrize("what", ["text", "tally", "figure", "file"])
-def test_a_second_attempt_with_other_bytes_fails_the_stage(context, what):
-    first, second = context.begin("p", "0"), context.begin("p", "0")
-    with first:
-        first.shard("documents-0", [table("一")], SCHEMA)
-    kept = context.commits("p")
-    with pytest.raises(StoreError, match=r"other bytes than the first.*bump the stage's version"), second:
-        second.shard("documents-0", [table("二" if what == "text" else "一")], SCHEMA)
-        if what == "tally":
-            second.tally(Tally(born=Count(1, 1), kept=Count(1, 1)))
-        if what == "figure":
-            second.figure("n", 1)
-        if what == "file":
-            second.shard("more", [table()], SCHEMA)
-    assert context.commits("p") == kept and names(context) == ["documents-0"]
-
-
-@pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt, SystemExit])
-def test_an_aborted_attempt_leaves_no_file(context, error):
-    with pytest.raises(error), context.begin("p", "0") as attempt:
-        attempt.shard("documents-0", [table("一")], SCHEMA)
-        attempt.path("more", ".json").write_text("x")
-        raise error
-    assert context.commits("p") == {} and names(context) == []
-    with pytest.raises(LookupError), context.begin("p", "0") as attempt:  # the stream of rows breaks half-way
-        attempt.shard("documents-0", (table("x") if i < 2 else {}["gone"] for i in range(3)), SCHEMA)
-    assert names(context) == []
-
-
-def test_a_tally_that_does_not_balance_is_not_committed(context):
-    with pytest.raises(ReconciliationError, match="p/0: in 2"), context.begin("p", "0") as attempt:
-        attempt.shard("documents-0", [table("一")], SCHEMA)
-        attempt.tally(Tally(came=Count(2, 3), kept=Count(1, 3)))
-    assert context.commits("p") == {} and names(context) == []
-
-
-def test_what_an_item_may_not_do(context):
-    with pytest.raises(StoreError, match="writes documents-0 twice"), context.begin("p", "0") as attempt:
-        attempt.shard("documents-0", [table("一")], SCHEMA)
-        attempt.shard("documents-0", [table("二")], SCHEMA)
-    for bad in (float("nan"), {1, 2}, b"x"):
-        with pytest.raises(StoreError, match=r"figure n = .* is not JSON"), context.begin("p", "0") as attempt:
-            attempt.figure("n", bad)
-    assert names(context) == []
-
-
-def test_an_interrupt_after_the_link_loses_no_file(context, monkeypatch):
-    real = store._sync
-    record = context.directory / "commits/p"
-
-    def interrupted(path):
-        if path == record:
-            raise KeyboardInterrupt
-        real(path)
-
-    monkeypatch.setattr(store, "_sync", interrupted)
-    with pytest.raises(KeyboardInterrupt), context.begin("p", "0") as attempt:
-        attempt.shard("documents-0", [table("一")], SCHEMA)
-    assert context.file("documents-0", "p", "0").exists()
-
-
-# A full disk.
-
-
-def full(context, name, attempt):
-    (context.directory / f"{name}.{attempt._token}.arrow").symlink_to("/dev/full")
-
-
-def test_a_full_disk_is_one_sentence_with_the_way_out_and_no_half_file(context):
-    attempt = context.begin("p", "0")
-    full(context, "documents-0", attempt)
-    with pytest.raises(StoreError) as caught, attempt:
-        attempt.shard("documents-0", [table("一" * 100_000)] * 50, SCHEMA)
-    message = str(caught.value)
-    assert "no space left to write" in message and "documents-0" in message and "MB free" in message
-    assert "siku gc" in message and "site.store" in message and "\n" not in message
-    assert context.commits("p") == {} and names(context) == []
-
-
-def test_a_full_disk_at_the_record_or_the_manifest(tmp_path, context, monkeypatch):
-    (tmp_path / "full").symlink_to("/dev/full")
-    with pytest.raises(StoreError, match="no space left"):
-        write_durably(tmp_path / "full", "{}")
-
-    def no_room(path, text):
-        write_durably(tmp_path / "full", text)
-
-    monkeypatch.setattr(store, "write_durably", no_room)
-    with pytest.raises(StoreError, match="no space left"), context.begin("p", "0") as attempt:
-        attempt.shard("documents-0", [table("一")], SCHEMA)
-    assert context.commits("p") == {} and names(context) == []
-    with pytest.raises(StoreError, match="no space left"):
-        seal(context.directory, stage_of(What()).identity, {}, {}, Tally(), {})
-    assert not (context.directory / "manifest.json").exists()
-
-
-def test_other_errors_of_the_disk_stay_what_they_are(tmp_path):
-    with pytest.raises(PermissionError), full_disk_explained(tmp_path / "x"):
-        raise PermissionError(13, "no")
-    with pytest.raises(StoreError, match="no space left"), full_disk_explained(tmp_path / "gone" / "x"):
-        raise OSError(122, "quota")
 
 
 # The manifest.
@@ -189,7 +48,11 @@ def test_the_manifest_is_last_and_scratch_goes(made):
     assert {"host", "seconds", "python"} <= manifest["record"].keys()
     assert sorted(manifest["files"]) == [f"documents-{i:05d}" for i in range(BUCKETS)]
     here = {path.name for path in directory.iterdir()}
-    assert here == {"manifest.json", "lease.lock", *(entry["file"] for entry in manifest["files"].values())}
+    assert here == {"manifest.json", "lease.lock", "commits", *(e["file"] for e in manifest["files"].values())}
+    assert [path.name for path in (directory / "commits").iterdir()] == ["gather.jsonl"]
+    assert {name: entry["item"] for name, entry in manifest["files"].items()} == {
+        f"documents-{i:05d}": f"gather/{i:05d}" for i in range(BUCKETS)
+    }
     artifact = load(stage.kind, stage.digest, directory)
     assert artifact.names("documents") == sorted(manifest["files"]) and artifact.tally.kept.documents == 240
     with pytest.raises(StoreError, match=r"holds no documents-9; it holds \['documents-00000'"):
@@ -198,7 +61,7 @@ def test_the_manifest_is_last_and_scratch_goes(made):
 
 def test_content_is_compared_and_the_record_is_not(tmp_path):
     assert build(tmp_path / "a") == build(tmp_path / "b", pause=0.01)
-    records = [json.loads(path.read_text())["record"] for path in sorted(tmp_path.glob("*/squares/*/manifest.json"))]
+    records = [json.loads(path.read_text())["record"] for path in sorted(tmp_path.glob("*/squares/*/*/manifest.json"))]
     assert records[0] != records[1]
     assert build(tmp_path / "c", what=What(salt="b")) != build(tmp_path / "a")
 
@@ -209,17 +72,15 @@ def flip(path, at):
     path.write_bytes(bytes(data))
 
 
-@pytest.mark.parametrize("how", ["short", "long", "missing"])
+@pytest.mark.parametrize("how", ["short", "long"])
 def test_a_shard_of_another_size_is_found_without_reading_it(made, how):
     stage, directory = made
     path = Artifact.load(stage.kind, stage.digest, directory).path("documents-00001")
-    if how == "missing":
-        path.unlink()
-    else:
-        path.write_bytes(path.read_bytes()[:-1] if how == "short" else path.read_bytes() + b"x")
-    with pytest.raises(StoreError, match=r"for documents-00001: remove .* and run again") as caught:
+    path.write_bytes(path.read_bytes()[:-1] if how == "short" else path.read_bytes() + b"x")
+    way_out = rf"for documents-00001: remove {path} and run again, which makes only item gather/00001 again"
+    with pytest.raises(StoreError, match=way_out) as caught:
         load(stage.kind, stage.digest, directory)
-    assert str(path) in str(caught.value) and str(directory / "manifest.json") in str(caught.value)
+    assert str(directory / "manifest.json") in str(caught.value)
 
 
 @pytest.mark.parametrize("reader", ["table", "batches"])
@@ -249,13 +110,20 @@ def test_a_flipped_byte_is_found_on_reading(made, reader):
         (lambda body: json.dumps({**body, "tally": {**body["tally"], "bytes_in": 1}}), "has content"),
     ],
 )
-def test_a_manifest_that_is_not_itself_is_refused(made, change, message):
+def test_a_manifest_that_is_not_itself_is_passed_over_and_made_again(made, change, message):
+    """S14: from the items that are there; the scratch that a seal swept is done again."""
     stage, directory = made
     path = directory / "manifest.json"
-    path.write_text(change(json.loads(path.read_text())))
-    with pytest.raises(StoreError, match=f"{message}.*remove .* and run again") as caught:
-        load(stage.kind, stage.digest, directory)
-    assert str(path) in str(caught.value)
+    before = json.loads(path.read_text())
+    path.write_text(change(before))
+    with pytest.raises(StoreError, match=message):
+        Artifact.load(stage.kind, stage.digest, directory)
+    with pytest.warns(StoreWarning, match=rf"manifest {path} {message}") as caught:
+        assert load(stage.kind, stage.digest, directory) is None
+    assert len(caught) == 1
+    with pytest.warns(StoreWarning):
+        build(directory.parents[2])
+    assert json.loads(path.read_text())["files"] == before["files"]
 
 
 def test_a_second_seal_keeps_the_first(context, monkeypatch):
@@ -289,6 +157,7 @@ def test_a_phase_with_a_lost_commit_is_not_sealed(tmp_path):
 
     def losing(made_of):
         (context.directory / "commits/gather/00001.json").unlink()
+        (context.directory / "commits/gather.jsonl").unlink()
         return PLAIN.seal(made_of)
 
     program = Program("squares", 1, (), PLAIN.phases, losing, beam=False)
@@ -297,81 +166,192 @@ def test_a_phase_with_a_lost_commit_is_not_sealed(tmp_path):
     assert not (context.directory / "manifest.json").exists()
 
 
+# A sealed stage that has lost something.
+
+
+def test_a_lost_shard_costs_its_item_and_not_the_stage(tmp_path, made):
+    """H9."""
+    stage, directory = made
+    before = json.loads((directory / "manifest.json").read_text())
+    kept = {name: entry for name, entry in before["files"].items() if name != "documents-00001"}
+    (directory / before["files"]["documents-00001"]["file"]).unlink()
+    with pytest.warns(StoreWarning, match=r"documents-00001\..*\.arrow is gone: item gather/00001 is made again"):
+        assert load(stage.kind, stage.digest, directory) is None
+    with pytest.warns(StoreWarning):
+        assert build(tmp_path) == before["content_hash"]
+    after = json.loads((directory / "manifest.json").read_text())
+    assert {name: entry for name, entry in after["files"].items() if name in kept} == kept
+    assert after["files"]["documents-00001"]["file"] != before["files"]["documents-00001"]["file"]
+    assert not (directory / "reopened.json").exists()
+    (directory / after["files"]["documents-00000"]["file"]).unlink()  # and once more
+    with pytest.warns(StoreWarning):
+        assert build(tmp_path) == before["content_hash"]
+
+
+def test_an_item_that_comes_out_otherwise_than_before_is_not_sealed(tmp_path, made):
+    stage, directory = made
+    path = directory / "manifest.json"
+    body = json.loads(path.read_text())
+    (directory / body["files"]["documents-00001"]["file"]).unlink()
+    context = context_of(stage, tmp_path)
+
+    def other(made_of):
+        sealed = PLAIN.seal(made_of)
+        return Sealed(sealed.tally, {**sealed.figures, "bytes": 0})
+
+    program = Program("squares", 1, (), PLAIN.phases, other, beam=False)
+    with pytest.warns(StoreWarning), pytest.raises(StoreError, match="made again have other bytes than before"):
+        make(program, [stage], (context,), Workers(), print)
+    assert not path.exists()
+
+
+def test_what_no_item_makes_again_is_an_error(context):
+    """A crawl's segments: the web is not repeatable."""
+    stage = stage_of(What())
+    with context.begin("p", "0") as attempt:
+        attempt.shard("documents-0", [table("一")], SCHEMA)
+    seal(context.directory, stage.identity, context.commits("p"), {}, Tally(), {}, repeatable=False)
+    artifact = load(stage.kind, stage.digest, context.directory)
+    artifact.path("documents-0").unlink()
+    with pytest.raises(StoreError, match=r"is missing, but .* restore it from a copy, or remove .* and run again"):
+        load(stage.kind, stage.digest, context.directory)
+
+
+def test_a_seal_promises_no_file_that_is_not_there(context):
+    """H9: the record named a file that was gone, and the stage was sealed."""
+    identity = stage_of(What()).identity
+    with context.begin("p", "0") as attempt:
+        attempt.shard("documents-0", [table("一")], SCHEMA)
+    path = context.file("documents-0", "p", "0")
+    data = path.read_bytes()
+    for damage in (path.unlink, lambda: path.write_bytes(data[:-1])):
+        damage()
+        with pytest.raises(StoreError, match=rf"{path} is not there in full, though its item is committed: run again"):
+            seal(context.directory, identity, {"p/0": context.commit("p", "0")}, {}, Tally(), {})
+        assert context.files.head("manifest.json") is None
+
+
+def test_files_of_other_stages_are_referred_to_and_looked_at(tmp_path, made):
+    """A union's manifest names its parts' shards by their path from its own folder."""
+    _, directory = made
+    part = load("squares", stage_of(What()).digest, directory)
+    union, identity = Store(tmp_path).directory("union", "ab" * 12), {"kind": "union"}
+    entry = part.files["documents-00001"]
+    file = f"{'../' * 3}{part.path('documents-00001').relative_to(tmp_path)}"
+    referred = {"documents-00000": Entry(file, entry.rows, entry.bytes, entry.sha256, entry.item)}
+    union.mkdir(parents=True)
+    seal(union, identity, {}, {}, Tally(), {}, referred)
+    digest = json.loads((union / "manifest.json").read_text())["digest"]
+    assert load("union", digest, union).table("documents-00000").equals(part.table("documents-00001"))
+    part.path("documents-00001").unlink()
+    with pytest.warns(StoreWarning, match="is gone"):
+        assert load("union", digest, union) is None
+    with pytest.raises(StoreError, match="not there in full"):
+        seal(Store(tmp_path).directory("union", "cd" * 12), identity, {}, {}, Tally(), {}, referred)
+
+
+def test_stages_are_fanned_out_and_found_again(tmp_path, made):
+    stage, directory = made
+    store = Store(tmp_path)
+    assert directory == tmp_path / "squares" / stage.digest[:2] / stage.digest
+    crawl = store.directory("crawl", "0a" * 12)
+    for path in (crawl / "crawl-0002", crawl / "crawl-0010", store.directory("train", "ff" * 12)):
+        Posix(path).put("x", b"")
+    (tmp_path / "runs" / "ab" / "cd").mkdir(parents=True)
+    assert set(store.stage_folders()) == {
+        directory,
+        crawl / "crawl-0002",
+        crawl / "crawl-0010",
+        tmp_path / "train" / "ff" / ("ff" * 12),
+    }
+    assert store.find(stage.kind, stage.digest).directory == directory
+    assert store.find(stage.kind, "0" * 24) is None
+
+
+def test_shards_come_in_the_order_of_their_numbers(context):
+    """H16."""
+    numbers = [100_000, 99_999, 3]
+    with context.begin("p", "0") as attempt:
+        for number in numbers:
+            attempt.shard(shard_name("documents", number), [table(str(number))], SCHEMA)
+    seal(context.directory, stage_of(What()).identity, context.commits("p"), {}, Tally(), {})
+    artifact = load("squares", stage_of(What()).digest, context.directory)
+    assert artifact.names("documents") == ["documents-00003", "documents-99999", "documents-100000"]
+
+
 # Kills.
 
 
-def run(root, mode, pause, workers=1):
-    code = f"from tests.pipelines.programs import main; main({str(root)!r}, {mode!r}, '{pause}', '{workers}')"
-    return subprocess.Popen(
+def run(root, mode, aim="", workers=1):
+    code = f"from tests.pipelines.programs import main; main({str(root)!r}, {mode!r}, '0', '{workers}')"
+    environment = {**os.environ, fault.VARIABLE: aim}
+    return subprocess.run(
         [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        capture_output=True,
         text=True,
         cwd=HOME,
+        env=environment,
         start_new_session=True,
+        timeout=120,
+        check=False,
     )
 
 
-@pytest.mark.parametrize(("mode", "workers", "kills"), [("plain", 1, 2), ("beam", 1, 1), ("beam", 2, 1)])
-def test_killed_at_any_moment_it_goes_on_to_the_same_content(tmp_path, mode, workers, kills):
-    expected = build(tmp_path / "whole")
-    root, rng = tmp_path / "s", random.Random(mode + str(workers))
-    for kill in range(kills):
-        process = run(root, mode, 0.05, workers)
-        before = len(list(root.glob("squares/*/commits/*/*.json")))
-        wanted = before + 1 + kill % 2
-        while process.poll() is None and len(list(root.glob("squares/*/commits/*/*.json"))) < wanted:
-            time.sleep(0.002)
-        time.sleep(rng.random() * 0.06)
-        with contextlib.suppress(ProcessLookupError):
-            (os.killpg if kill % 2 else os.kill)(process.pid, signal.SIGKILL)  # the group; the parent alone
-        last = process
-    done = run(root, mode, 0, workers)
-    assert done.communicate(timeout=90)[0].strip() == expected and done.returncode == 0
-    last.wait()
+KILLS = [
+    "squares.scatter:begin:2",
+    "squares.scatter:commit:2",
+    "squares.scatter:committed:2",
+    "squares.gather:begin",
+    "squares.gather:write",
+    "squares.gather:commit:2",
+    "squares.gather:committed",
+    "squares:seal",
+    "squares:sealed",
+]
+
+
+def whole(root, expected):
+    (directory,) = root.glob("squares/*/*")
     assert build(root) == expected
-    (directory,) = root.glob("squares/*")
-    assert len(list(directory.glob("documents-*"))) == BUCKETS and not list(directory.glob("rows-*"))
+    here = {path.name.partition("-")[0] for path in directory.iterdir()}
+    assert here - {"lease.lock"} == {"manifest.json", "documents", "commits"}
+    assert len(list(directory.glob("documents-*"))) == BUCKETS
 
 
-POINTS = ["write_durably", "os.link", "_sync", "sweep"]
+def test_killed_at_every_moment_it_goes_on_to_the_same_content(tmp_path):
+    """Each process goes on where the one before it was killed."""
+    expected, root = build(tmp_path / "whole"), tmp_path / "s"
+    for aim in KILLS:
+        assert run(root, "plain", aim).returncode == -signal.SIGKILL, aim
+    done = run(root, "plain")
+    assert done.stdout.strip() == expected, done.stderr
+    whole(root, expected)
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_before_and_after_each_step_of_a_commit(tmp_path, point):
-    """Every call of a step, in turn, is the last thing a process does; the next one starts at once."""
-    expected = build(tmp_path / "whole")
-    root = tmp_path / "s"
+@pytest.mark.parametrize("aim", ["squares.scatter:commit:2:parent", "squares.gather:commit:1:group"])
+def test_killed_while_workers_are_at_it(tmp_path, aim):
+    """The parent alone, whose workers may live a moment longer, and the whole group."""
+    expected, root = build(tmp_path / "whole"), tmp_path / "s"
+    assert run(root, "beam", aim, 2).returncode == -signal.SIGKILL
+    done = run(root, "plain")
+    assert done.stdout.strip() == expected, done.stderr
+    whole(root, expected)
+
+
+def test_what_a_kill_before_the_sweep_left_is_swept_where_it_can_be(tmp_path):
+    root, stage = tmp_path / "s", stage_of(What())
+    assert run(root, "plain", "squares:sealed").returncode == -signal.SIGKILL
+    directory = context_of(stage, root).directory
+    assert (directory / "commits/scatter").exists()
+    for folder in (directory, directory / "commits"):
+        folder.chmod(0o555)
     code = (
-        "import os, sys; from pathlib import Path\n"
-        "from pipelines.engine import store; from tests.pipelines import programs\n"
-        "owner, name = (os, 'link') if sys.argv[2] == 'os.link' else (store, sys.argv[2])\n"
-        "real, after = getattr(owner, name), sys.argv[3] == 'after'\n"
-        "def last(*arguments):\n"
-        "    if after: real(*arguments)\n"
-        "    os.kill(os.getpid(), 9)\n"
-        "calls = iter(range(10 ** 6)); at = int(sys.argv[4])\n"
-        "setattr(owner, name, lambda *a: last(*a) if next(calls) == at else real(*a))\n"
-        "programs.build(Path(sys.argv[1]))"
+        "from tests.pipelines.programs import *; import sys; stage = stage_of(What())\n"
+        "assert load(stage.kind, stage.digest, context_of(stage, Path(sys.argv[1])).directory) is not None"
     )
-    killed = 0
-    for call, when in ((0, "before"), (1, "after"), (0, "after")):
-        command = [sys.executable, "-c", code, str(root), point, when, str(call)]
-        killed += subprocess.run(command, cwd=HOME, capture_output=True, check=False).returncode == -signal.SIGKILL
-    assert killed >= 1
-    assert build(root) == expected
-    (directory,) = root.glob("squares/*")
-    assert {path.name.partition("-")[0] for path in directory.iterdir()} == {"manifest.json", "lease.lock", "documents"}
-
-
-def test_what_a_kill_before_the_sweep_left_is_swept(made, monkeypatch):
-    stage, directory = made
-    for path in directory.glob("manifest.json"):
-        path.unlink()
-    monkeypatch.setattr(store, "sweep", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        build(directory.parents[1])
-    assert (directory / "manifest.json").exists() and (directory / "commits").exists()
+    command = [sys.executable, "-c", code, str(root)]
+    subprocess.run(command, cwd=HOME, check=True, preexec_fn=obey_permissions)  # a read-only store serves it
+    for folder in (directory, directory / "commits"):
+        folder.chmod(0o755)
     assert load(stage.kind, stage.digest, directory) is not None
-    assert not (directory / "commits").exists() and not list(directory.glob("rows-*"))
-    assert execute.Store(directory.parents[1]).find(stage) is not None and programs.ITEMS == 6
+    assert not (directory / "commits/scatter").exists() and not list(directory.glob("rows-*"))

@@ -106,7 +106,7 @@ def test_components_are_those_of_the_tokens_that_are_there(tmp_path):
         {"web"},
         {"web.en", "web.zh"},
     ]
-    directory = plan.store.directory(tokens)
+    directory = plan.store.directory(tokens.kind, tokens.digest)
     directory.mkdir(parents=True)
     seal(directory, tokens.identity, {}, {"components": {"zh": {}, "ja": {}}}, Tally(), {})
     assert set(components(tokens, plan.found)) == {"zh", "ja"}

@@ -17,11 +17,11 @@ from hypothesis import settings
 
 from corpus.document import DOCUMENT
 from corpus.verdict import VERDICT, Tally, count_ids
-from pipelines.engine.execute import Store, make
+from pipelines.engine.execute import make
 from pipelines.engine.runner import Workers
 from pipelines.engine.shuffle import bucket_of
 from pipelines.engine.stage import Context, Item, Makes, Phase, Program, Sealed, Stage, Work
-from pipelines.engine.store import Artifact, Attempt
+from pipelines.engine.store import Artifact, Attempt, Store
 from pipelines.stages.split import SPLIT
 
 ROWS = 9400  # documents of an edition of two shards
@@ -134,12 +134,13 @@ def together(
     ]
     artifacts = {role: each.artifact for role, each in inputs.items()}
     contexts = tuple(
-        Context(stage.name, stage.kind, stage.what, store.directory(stage), artifacts, where) for stage in stages
+        Context(stage.name, stage.kind, stage.what, store.directory(stage.kind, stage.digest), artifacts, where)
+        for stage in stages
     )
     make(replace(program, beam=False), stages, contexts, Workers(), _quiet)
     out = {}
     for stage in stages:
-        artifact = store.find(stage)
+        artifact = store.find(stage.kind, stage.digest)
         assert artifact is not None
         out[stage.name] = Made(stage, artifact)
     return out

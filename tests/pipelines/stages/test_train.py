@@ -1,9 +1,20 @@
 """How the trainer is started and listened to."""
 
+from pathlib import Path
+
 import pytest
 
 from pipelines.stages.train import TrainerFailedError, start
 from tests.pipelines.talker import Talk
+
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def tests_can_be_imported(monkeypatch):
+    """An installed Siku has no `tests`, and its trainers start without the working directory on their path."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 def talk(folder, does, verbose=False):
