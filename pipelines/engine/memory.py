@@ -1,10 +1,30 @@
-"""Peak memory of a run: the summed proportional set size of this process and all it started."""
+"""Memory that a worker may take, and the peak of a run: the summed proportional set size of all its processes."""
 
 import contextlib
 import threading
+from pathlib import Path
 from types import TracebackType
 
 import psutil
+
+SMALLEST_MEMORY = 128 << 20  # a merge of 300 files holds a frame of each, twice
+USUAL_MEMORY = 1 << 30  # more saves passes over what is spilled, and little else
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container, v2 and v1
+
+
+def machine_memory() -> int:
+    """Bytes of this machine, or of the container that this process runs in."""
+    limits = [psutil.virtual_memory().total]
+    for name in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # no such container; v2 says `max` where there is no limit
+            limits.append(int(Path(name).read_text()))
+    return int(min(limits))
+
+
+def worker_memory(workers: int) -> int:
+    """Bytes a worker process may take where the configuration does not say."""
+    return max(SMALLEST_MEMORY, min(USUAL_MEMORY, machine_memory() // 2 // workers))
+
 
 EVERY_S = 1.0
 

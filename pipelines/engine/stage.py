@@ -12,8 +12,8 @@ from pipelines.engine.attempt import Attempt
 from pipelines.engine.commit import Commit, Commits, Entry
 from pipelines.engine.files import Files, Listed, Posix
 from pipelines.engine.identity import FileHash, Json, digest_of, encode, library_versions
+from pipelines.engine.memory import USUAL_MEMORY
 
-MEMORY = 1 << 30  # bytes, where nobody says
 # What later stages, reports and exports find in a result: shards of documents, of sides (split, union), of verdicts, of
 # a measure's columns, of tokens by component.
 Makes = Literal["", "edition", "sides", "verdicts", "measure", "tokens"]
@@ -124,7 +124,7 @@ class Context:
     @property
     def memory(self) -> int:
         """Bytes that an item may hold while it sorts and merges."""
-        return int(self.where.get("memory", MEMORY))
+        return int(self.where.get("memory", USUAL_MEMORY))
 
     @property
     def files(self) -> Files:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.engine.execute import make, owned
 from pipelines.engine.files import explained
-from pipelines.engine.memory import PeakMemory
+from pipelines.engine.memory import PeakMemory, worker_memory
 from pipelines.engine.stage import Context, Stage
 from pipelines.engine.store import Artifact, load, sealed
 from pipelines.graph import plan as planning
@@ -74,6 +74,10 @@ class Session:
 
     def where(self, stage: Stage) -> dict[str, Any]:
         """WHERE values that a stage's functions need."""
+        site = self.config.site
+        return {"memory": site.memory or worker_memory(site.workers), **self._where(stage)}
+
+    def _where(self, stage: Stage) -> dict[str, Any]:
         config = self.config
         site = config.site
         if stage.kind in ("crawl", "extract"):

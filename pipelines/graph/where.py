@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ByteSize, Field
 
 from corpus.configuration import AbsolutePath, Doc, configuration
 from corpus.crawling.source import Politeness
+from pipelines.engine.memory import SMALLEST_MEMORY
 from pipelines.stages.hosts import Host
 
 
@@ -15,6 +16,13 @@ class Site:
 
     store: Annotated[AbsolutePath, Field(validate_default=True), Doc("root folder of results")] = ".siku"
     workers: Annotated[int, Field(ge=1), Doc("processes a corpus stage may use; small inputs use one")] = 2
+    memory: Annotated[
+        Annotated[ByteSize, Field(ge=SMALLEST_MEMORY)] | None,
+        Doc(
+            "bytes a worker process may take to sort and merge, such as 2GB, 128MiB at the least; results are the same "
+            "with any; by default 1GiB, or less where half of the machine's memory is less for each worker"
+        ),
+    ] = None
     runner: Annotated[str, Doc("`local` (Beam's FnApiRunner), or another Beam runner by name")] = "local"
     runner_options: Annotated[list[str], Doc("Beam's own options for that runner")] = Field(default_factory=list)
     threads: Annotated[int, Field(ge=1), Doc("CPU threads of each trainer rank")] = 2

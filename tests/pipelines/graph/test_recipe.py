@@ -66,6 +66,7 @@ def test_a_change_reaches_what_follows_and_nothing_else(base, override):
 WHERE = [
     "site.store=/elsewhere",
     "site.workers=7",
+    "site.memory=2GB",
     "site.threads=1",
     "site.runner=FlinkRunner",
     "site.checkpoint_every=3",
