@@ -6,6 +6,7 @@ home shard and drops the same capture seen twice. Home shards are sized by the t
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -74,8 +75,11 @@ def _pieces(context: Context) -> list[Piece]:
 
 def scatter_piece(work: Work, attempt: Attempt) -> None:
     """Extract one piece of the source into files by ranges of ids."""
-    what, size = work.context.what, 0
-    captures = read(work.context.where["source"], work.arguments["piece"])
+    what, piece, size = work.context.what, work.arguments["piece"], 0
+    snapshot = work.context.inputs["source"]
+    for entry in piece.entries if snapshot.files else ():
+        snapshot.path(Path(entry.path).name)  # a crawl wrote it: its bytes are those promised, or there is no result
+    captures = read(work.context.where["source"], piece)
     with SHUFFLE.scatter(work, attempt, FAN_OUT) as sorters:
         for part in extract(captures, what.source, what.extract):
             field = _DOCUMENTS.field("payload_bytes")
