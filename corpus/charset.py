@@ -9,7 +9,7 @@ import codecs
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # Where a standard label names less than the web puts under it, the superset browsers use
@@ -70,7 +70,11 @@ _MISREAD = re.compile(
     f"|(?<![^\\x00-\\x7f])[^\\x00-\u33ff{''.join(sorted(_COMMON))}\ua000-\U0001ffff](?![^\\x00-\\x7f])"
 )
 _ONE_BYTE = re.compile(r"cp125|iso8859|koi8|mac|tis")
+# Windows-1252's characters as the bytes they stand for; the five that it leaves out are controls (WHATWG).
+_TWICE = re.compile(f"[\u00c2-\u00f4][\x80-\x9f{_TRAILS}]")
+_BYTES = {ord(bytes([byte]).decode("cp1252", "ignore") or "\0"): byte for byte in range(0x80, 0xA0)}
 _SHIFTED = "\0\u0a00\u2000\u2f00\u3c00\u3e00"  # NUL; line end, space, / < > with their bytes swapped
+_LONGER = re.compile("[\u0800-\ufffc\ufffe-\U0010ffff]")  # more than two bytes in UTF-8
 _ASCII = re.compile("[\x00-\x7f]+")
 
 
@@ -122,7 +126,8 @@ def decode(payload: bytes, header: str | None = None, max_replaced: float = 0.01
     if payload.isascii():
         return _read(payload, _seven_bit(payload, declared), max_replaced)
     if _is_utf8(payload, declared):
-        return _read(payload, "utf-8", max_replaced)
+        found = _read(payload, "utf-8", max_replaced)
+        return replace(found, text=_undoubled(found.text))
     return _read(payload, _most_credible(_evidence(payload), declared), max_replaced)
 
 
@@ -132,6 +137,17 @@ def _read(payload: bytes, encoding: str, max_replaced: float) -> Decoded:
     if share > max_replaced:
         raise DecodingError(f"{share:.1%} of the characters unreadable in {encoding}, the best reading")
     return Decoded(text, encoding, share)
+
+
+def _undoubled(text: str) -> str:
+    """The text, read out of UTF-8 once more if all of it was encoded twice, by way of Windows-1252."""
+    if _TWICE.search(text) is None:
+        return text
+    try:
+        once = text.translate(_BYTES).encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+    return once if credit(once) > credit(text) else text
 
 
 def _utf16(payload: bytes) -> str:
@@ -163,11 +179,13 @@ def _is_utf8(payload: bytes, declared: list[str]) -> bool:
     Valid pairs of bytes may be text of another charset: a few, or many beside broken ones, are weighed against a
     declared one.
     """
+    others = [name for name in declared if name != "utf-8" and not _ONE_BYTE.match(name)]
     text = payload.decode("utf-8", "replace")
     bad = text.count("\ufffd")
+    if not (others or bad):
+        return True
     good = len(text) - bad - len(text.encode("ascii", "ignore"))
-    others = [name for name in declared if name != "utf-8" and not _ONE_BYTE.match(name)]
-    if others and max(text.replace("\ufffd", " ")) < "\u0800" and (bad or good < 8):
+    if others and (bad or good < 8) and _LONGER.search(text) is None:
         return not bad and all(credit(text) >= credit(payload.decode(other, "replace")) for other in others)
     one_place = bad <= 3 and "\ufffd" * bad in text  # a character of four bytes leaves at most three marks
     return good > bad or (one_place and "utf-8" in declared)

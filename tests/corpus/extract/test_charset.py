@@ -171,6 +171,24 @@ def test_utf8_with_a_few_bad_bytes_is_utf8_under_any_label(label, text):
     assert (found.encoding, found.text) == ("utf-8", whole.decode("utf-8", "replace"))
 
 
+def doubled(text, through):
+    """UTF-8 read as Windows-1252 or Latin-1 and written as UTF-8 again; bytes that cp1252 leaves out are controls."""
+    return "".join(bytes([b]).decode(through, "ignore") or chr(b) for b in text.encode()).encode()
+
+
+@pytest.mark.parametrize("label", [None, "utf-8", "iso-8859-1", "gbk"])
+@pytest.mark.parametrize("through", ["cp1252", "latin-1"])
+@pytest.mark.parametrize("text", [HANS, HANT, WESTERN, "Откройте файл и сохраните его."])
+def test_utf8_encoded_twice(text, through, label):
+    assert text in decode(doubled(page(text, label), through)).text
+    assert text in decode(doubled(page(text), through), label).text
+
+
+def test_a_page_about_utf8_encoded_twice_stays_as_it_is():
+    text = page("“Ã©” stands for é, “â€™” for an apostrophe: naïve readers see it in Paris, à côté.")
+    assert decode(text.encode(), "utf-8").text == text
+
+
 def test_unknown_and_non_text_labels_are_passed_over():
     for label in ("base64", "no-such-charset", "", "utf-8\0", "zlib", "\ud800", "x" * 5000):
         assert decode("中文".encode(), label).text == "中文"
