@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus.configuration import Doc, FileRef, configuration
 from corpus.sources.capture import Capture, Entry, Item
@@ -54,6 +53,8 @@ class ParquetSource(RowFields):
 
 
 def _schema(path: Path) -> pa.Schema:
+    import pyarrow.parquet as pq  # a tenth of a second that a warm plan need not wait for
+
     if _is_parquet(path):
         return pq.read_schema(path)
     with pa.memory_map(str(path)) as file:
@@ -62,6 +63,8 @@ def _schema(path: Path) -> pa.Schema:
 
 def _batches(path: Path, fields: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """The named columns in batches of at most 1,024 rows; an empty file gives none."""
+    import pyarrow.parquet as pq
+
     if _is_parquet(path):
         with pq.ParquetFile(path) as file:
             names = [name for name in file.schema_arrow.names if name in fields]

@@ -4,6 +4,8 @@ import bz2
 import gzip
 import json
 import lzma
+import re
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -11,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
+import corpus
 from conf.schema import AnyStage
 from corpus.configuration import FileRef
+from corpus.sources import html, jsonl, parquet, text, warc
 from corpus.sources.capture import SourceError
 from corpus.sources.jsonl import JsonlSource
 from corpus.sources.parquet import ParquetSource
@@ -260,3 +264,18 @@ def test_the_field_that_was_looked_for_is_named():
     )
     crawl = TypeAdapter(AnyStage).validate_python({"kind": "crawl", "seeds": ["http://h.sample/"]})
     assert wanted(crawl) == "pages with text"
+
+
+def test_every_reason_and_suffix_is_documented():
+    home = Path(corpus.__file__).parents[1]
+    page = (home / "docs" / "sources.md").read_text(encoding="utf-8")
+    files = [*(home / "corpus" / "sources").glob("*.py"), home / "corpus" / "extract.py"]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    reasons = set(re.findall(r'(?:error=|_RejectedError\(|Entry\(path, 0, |reason = )"(\w+)"', code))
+    reasons |= set(re.findall(r'"(\w+_record)"', code))
+    assert {"wrong_type", "link_outside", "truncated_record", "undecodable", "missing_text"} <= reasons
+    assert {reason for reason in reasons if f"| `{reason}` |" not in page} == set()
+    for form in (html.FORMAT, jsonl.FORMAT, parquet.FORMAT, text.FORMAT, warc.FORMAT):
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{form.kind}` |"))
+        plain = {end for end in form.suffixes if end.count(".") == 1}
+        assert {end for end in plain if f"`{end}`" not in row} == set()
