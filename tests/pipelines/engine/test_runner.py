@@ -135,3 +135,11 @@ def test_progress_counts_items_and_bytes(context, monkeypatch, capsys):
             seen += capsys.readouterr().err
     assert "squares scatter: 2/6 items, 2.0/6.0 MB" in seen
     assert json.loads((context.directory / "commits/scatter/00000.json").read_text())["files"]
+
+
+def test_what_follows_a_failure_is_not_begun(tmp_path):
+    context = context_of(stage_of(What(fails="00000")), tmp_path, log=str(tmp_path / "log"))
+    context.directory.mkdir(parents=True)
+    with pytest.raises(ItemFailedError, match="squares scatter 00000: LookupError"):
+        run_phase((context,), scatters((context,)), Workers())
+    assert not (tmp_path / "log").exists() and len(pending((context,), scatters((context,)))) == ITEMS
