@@ -133,6 +133,7 @@ def _train(
         callbacks.JournalWriter(journal),
         callbacks.NanGuard(),
         callbacks.Log(job.log_every, job.steps, mesh.rank == 0),
+        callbacks.Pace(state.optimizer, saver, mesh.rank == 0),
         checkpoints,
     ]
     if mesh.rank == 0:
@@ -171,7 +172,7 @@ def run_rank(job: TrainJob) -> int:
 
     from pretrain.parallel import mesh as world
 
-    store = world.rendezvous(timedelta(seconds=job.layout.timeout_s))
+    store = world.rendezvous(timedelta(seconds=max(job.layout.timeout_s, world.START_S)))
     with _folder(Path(job.directory), store, int(os.environ.get("RANK", "0"))):
         mesh = world.join(job.layout, platform, store)
         world.compare_ranks({**world.versions(), "job digest": job.digest, "steps": str(job.steps)})

@@ -8,12 +8,15 @@ from typing import Protocol
 from pretrain.engine.optimizer import Optimizer
 from pretrain.job import TrainJob
 from pretrain.journal import Journal, Row
+from pretrain.parallel.launch import report_grace
 from pretrain.parallel.mesh import Mesh
 from pretrain.state import trajectory
 from pretrain.state.cursor import Cursor
 from pretrain.state.saver import Saver
 
 log = logging.getLogger("pretrain")
+SLOW_DISK = 50e6  # bytes a second
+MARGIN = 3
 PATIENCE = 3  # batches in a row whose gradient is no number
 
 
@@ -105,6 +108,25 @@ class Log:
         self._seconds, self._tokens, self._steps = 0.0, 0, 0
 
 
+class Pace:
+    """Rank 0 reckons how long a clean stop may take, for whoever would kill a run that does not stop."""
+
+    name = "pace"
+
+    def __init__(self, optimizer: Optimizer, saver: Saver, speak: bool) -> None:
+        bytes_to_write = sum(4 * t.numel() for u in optimizer.units if u.mine for t in optimizer.tensors(u).values())
+        self._saver, self._speak = saver, speak
+        self._estimate, self._step_s, self._told = bytes_to_write / SLOW_DISK, 0.0, 0.0
+
+    def after_step(self, result: StepResult) -> None:
+        """Three times the slowest step and the last save; before the first save, what a slow disk would need."""
+        self._step_s = max(self._step_s, result.row.seconds)
+        grace = MARGIN * (self._step_s + (self._saver.seconds or self._estimate))
+        if self._speak and not 0.8 < grace / max(self._told, 1e-9) < 1.25:
+            report_grace(grace)
+            self._told = grace
+
+
 class Checkpoints:
     """Commits a checkpoint on the cadence, at the target, and when the run is asked to stop; prunes old ones."""
 
@@ -114,7 +136,7 @@ class Checkpoints:
         self, job: TrainJob, optimizer: Optimizer, saver: Saver, mesh: Mesh, journal: Journal | None, kept: set[int]
     ) -> None:
         self._job, self._optimizer, self._saver, self._mesh = job, optimizer, saver, mesh
-        self._journal, self._kept = journal, kept
+        self._journal, self._kept, self._reached = journal, kept, 0
 
     def after_step(self, result: StepResult) -> None:
         """The weights after a batch that was not taken are those before it: nothing to store."""
@@ -130,6 +152,7 @@ class Checkpoints:
             self._journal.sync()
         self._saver.start(self._optimizer, cursor)
         self._prune()
+        self._reached = cursor.step
 
     def finish(self) -> None:
         """Wait for the last checkpoint."""
@@ -138,4 +161,4 @@ class Checkpoints:
 
     def _prune(self) -> None:
         if self._mesh.rank == 0:
-            trajectory.prune(Path(self._job.directory), self._job.keep, self._kept)
+            trajectory.prune(Path(self._job.directory), self._reached, self._job.keep, self._kept)

@@ -105,6 +105,8 @@ def _feed_forward(model: Model, layout: Layout, layer: int) -> dict[str, Any]:
         "moe_aux_loss_coeff": part.balance * layout.micro_batch * parts_of_sequence,
         "moe_shared_expert_intermediate_size": part.shared or None,
         "moe_token_dispatcher_type": "alltoall",
+        "expert_model_parallel_size": layout.ep,
+        "expert_tensor_parallel_size": 1,
     }
 
 
@@ -148,8 +150,6 @@ def megatron_config(
         context_parallel_size=layout.cp,
         pipeline_model_parallel_size=layout.pp,
         virtual_pipeline_model_parallel_size=layout.vpp if layout.vpp > 1 else None,
-        expert_model_parallel_size=layout.ep,
-        expert_tensor_parallel_size=1,
         deallocate_pipeline_outputs=True,
         batch_p2p_sync=platform.device == "cuda",
         bias_dropout_fusion=fused,

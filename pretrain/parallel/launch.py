@@ -21,7 +21,8 @@ PARENT = "SIKU_PARENT_PID"
 ERRORS = "SIKU_ERRORS"  # folder where a failing rank leaves its traceback
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _CONSEQUENCE = re.compile(r"Connection (closed|reset)|Broken pipe|[Tt]imed out|gloo|NCCL|recv.*peer|TCPStore")
-_GRACE_S = 60.0
+_GRACE = "grace"  # in the folder of errors: seconds that a clean stop may take, as rank 0 last reckoned
+_LEAST_GRACE_S = 60.0
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # a rank stopped cleanly after its step
 
 
@@ -72,6 +73,20 @@ def report_failure(error: BaseException) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps({"when": time.time(), "text": text}), encoding="utf-8")
     temporary.rename(path)
+
+
+def report_grace(seconds: float) -> None:
+    """Tell the launcher how long a clean stop may take: the step under way, and a checkpoint."""
+    folder = os.environ.get(ERRORS)
+    if folder is not None:
+        temporary = Path(folder) / f"{_GRACE}.tmp"
+        temporary.write_text(str(seconds), encoding="utf-8")
+        temporary.rename(temporary.with_suffix(""))
+
+
+def _grace(errors: Path) -> float:
+    path = errors / _GRACE
+    return max(_LEAST_GRACE_S, float(path.read_text(encoding="utf-8")) if path.exists() else 0.0)
 
 
 def _environment(rank: int, world: int, address: str, errors: Path, listen: int) -> dict[str, str]:
@@ -162,7 +177,9 @@ def _watch(ranks: list[subprocess.Popen[bytes]], errors: Path, logs: Path, asked
             return max(code or 0 for code in codes)
         if len(asked) > forwarded:
             _end(ranks, signal.SIGTERM if forwarded == 0 else signal.SIGKILL)
-            forwarded, deadline = len(asked), time.monotonic() + _GRACE_S
+            forwarded, deadline = len(asked), time.monotonic() + _grace(errors)
         if time.monotonic() > deadline:
+            sys.stderr.write(f"the ranks have not stopped in {_grace(errors):.0f} s and are killed; logs: {logs}\n")
             _end(ranks, signal.SIGKILL)
+            deadline = float("inf")
         time.sleep(0.05)

@@ -17,6 +17,7 @@ from pretrain.config import Layout
 from pretrain.parallel.launch import LISTEN_FD, RENDEZVOUS, world_of_environment
 from pretrain.parallel.platform import Platform
 
+START_S = 300  # ranks import for seconds, on slow file systems for minutes
 LIBRARIES = ("torch", "megatron-core", "numpy", "pyarrow")
 
 

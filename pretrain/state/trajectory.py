@@ -36,9 +36,12 @@ def remove_unfinished(directory: Path) -> list[Path]:
     return left
 
 
-def prune(directory: Path, keep: int, protected: set[int]) -> None:
-    """Remove all but the newest `keep` checkpoints and the protected steps."""
-    for step, path in list(steps(directory).items())[:-keep]:
+def prune(directory: Path, upto: int, keep: int, protected: set[int]) -> None:
+    """Of the checkpoints up to a step, remove all but the newest `keep` and the protected ones.
+
+    Later ones are another target's: a run to an earlier step must keep its own.
+    """
+    for step, path in [each for each in steps(directory).items() if each[0] <= upto][:-keep]:
         if step not in protected:
             doomed = path.with_name(f"{path.name}.tmp-removed")
             path.rename(doomed)  # a kill in between leaves an unfinished folder, never a torn checkpoint

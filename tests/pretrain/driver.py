@@ -2,12 +2,14 @@
 
 record PATH    saves what the model was fed
 kill POINT     dies by SIGKILL at a point of its choice (`full`: finds the disk full instead)
+differ FIELD   is another job on every rank but the first
 """
 
 import errno
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,9 @@ def main(job: str, action: str, argument: str) -> int:
         return state
 
     entry._build = wrapped
+    if action == "differ" and os.environ.get("RANK", "0") != "0":
+        original = entry.read_job
+        entry.read_job = lambda *arguments: replace(original(*arguments), **{argument: "other"})
     status = entry.main([job])
     if action == "record":
         np.save(Path(argument), np.concatenate(seen))

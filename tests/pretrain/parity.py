@@ -25,7 +25,11 @@ TOLERANCE = 1e-5
 EXPERTS = {"kind": "experts", "experts": 4, "chosen": 2, "width": 24, "shared": 16, "balance": 0.02}
 MODELS: Mapping[str, Mapping[str, Any]] = {
     "dense": {"model__layers": 4},
-    "experts": {"model__layers": 4, "model__feed_forward": EXPERTS},
+    "experts": {
+        "model__layers": 4,
+        "model__feed_forward": EXPERTS,
+        "model__overrides": {"0": {"feed_forward": {"kind": "gated", "width": 48}}},
+    },
 }
 SP = {"sequence_parallel": True}
 # The layouts, alone and as users combine them; the model is dense unless experts are named.

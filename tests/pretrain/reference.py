@@ -31,7 +31,7 @@ def rotated(x: Tensor, base: float) -> Tensor:
 def logits(w: dict[str, Tensor], m: Model, tokens: Tensor) -> tuple[Tensor, Tensor | float]:
     x, extra, width = w["embedding.weight"][tokens], 0.0, m.hidden // m.attention.heads
     future = torch.ones(tokens.size(1), tokens.size(1)).triu(1).bool()
-    for layer in (f"layers.{index}." for index in range(m.layers)):
+    for index, layer in ((index, f"layers.{index}.") for index in range(m.layers)):
         n = normed(x, w[layer + "attention_norm.weight"], m.norm.epsilon)
         qkv = (n @ w[f"{layer}attention.{name}.weight"].T for name in ("query", "key", "value"))
         q, k, v = (part.unflatten(-1, (-1, width)) for part in qkv)
@@ -41,7 +41,7 @@ def logits(w: dict[str, Tensor], m: Model, tokens: Tensor) -> tuple[Tensor, Tens
         read = torch.einsum("bhqk,bkhw->bqhw", softmax(scores.masked_fill(future, -math.inf), -1), v)
         x = x + read.flatten(2) @ w[layer + "attention.output.weight"].T
         n = normed(x, w[layer + "ffn_norm.weight"], m.norm.epsilon)
-        out, balance = feed_forward(n, w, layer + "ffn.", m.feed_forward)
+        out, balance = feed_forward(n, w, layer + "ffn.", m.feed_forward_of(index))
         x, extra = x + out, extra + balance
     n = normed(x, w["final_norm.weight"], m.norm.epsilon)
     return n @ w.get("output.weight", w["embedding.weight"]).T, extra

@@ -69,7 +69,10 @@ def test_only_complete_checkpoints_count_and_pruning_spares_targets(tmp_path: Pa
         (tmp_path / name / "manifest.json").write_text("{}")
     assert list(trajectory.steps(tmp_path)) == [5, 10, 20, 30, 100]
     assert [path.name for path in trajectory.remove_unfinished(tmp_path)] == ["step-15.tmp-77"]
-    trajectory.prune(tmp_path, 2, {10})
+    trajectory.prune(tmp_path, 20, 1, {5})  # a run to an earlier target counts its own alone
+    assert list(trajectory.steps(tmp_path)) == [5, 20, 30, 100]
+    (tmp_path / "step-10").mkdir()
+    trajectory.prune(tmp_path, 100, 2, {10})
     assert list(trajectory.steps(tmp_path)) == [10, 30, 100]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-10", "step-100", "step-30", "step-x"]
 

@@ -33,10 +33,11 @@ die_with_parent()
 """
 
 
-def start(folder: Path, body: str, world: int = 2) -> subprocess.Popen[str]:
+def start(folder: Path, body: str, world: int = 2, least: float | None = None) -> subprocess.Popen[str]:
     (folder / "rank.py").write_text(RANK + body)
+    shorter = "" if least is None else f"from pretrain.parallel import launch as l\nl._LEAST_GRACE_S = {least}\n"
     return subprocess.Popen(
-        [sys.executable, "-c", LAUNCHER, str(folder / "rank.py"), str(world), str(folder / "logs")],
+        [sys.executable, "-c", shorter + LAUNCHER, str(folder / "rank.py"), str(world), str(folder / "logs")],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -134,6 +135,28 @@ time.sleep(600)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 143 and error == ""
     assert all((tmp_path / f"stopped-{rank}").exists() for rank in range(2))
+
+
+@pytest.mark.parametrize(("told", "status"), [(600.0, 143), (0.0, 1)])
+def test_a_stop_may_take_as_long_as_the_ranks_say(tmp_path: Path, told: float, status: int):
+    """One that needs a second for its checkpoint is killed after .2 s, unless it has said so."""
+    body = f"""
+from pretrain.parallel.launch import report_grace
+def stop(received, frame):
+    time.sleep(1)
+    sys.exit(128 + received)
+signal.signal(signal.SIGTERM, stop)
+report_grace({told})
+(here / f"ready-{{rank}}").write_text("")
+time.sleep(600)
+"""
+    process = start(tmp_path, body, least=0.2)
+    pids(tmp_path)
+    while not all((tmp_path / f"ready-{rank}").exists() for rank in range(2)):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == status and ("have not stopped in 0 s and are killed" in error) == (status == 1)
 
 
 def test_a_second_signal_kills(tmp_path: Path):

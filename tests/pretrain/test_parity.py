@@ -10,13 +10,15 @@ from pretrain.config.blueprint import blueprint
 from pretrain.job import TrainJob
 from pretrain.state.checkpoint import Checkpoint
 from tests.pretrain.parity import CASES, MODELS, STEPS, TOLERANCE, Case, Difference, job_of, table
-from tests.pretrain.tools import journal
+from tests.pretrain.tools import asked_for, journal
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Difference]]:
-    folder = tmp_path_factory.mktemp("parity")
-    return folder, table(folder, CASES)
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Difference]]:
+    folder, wanted = tmp_path_factory.mktemp("parity"), {name for (name,) in asked_for(request, "name")} | set(MODELS)
+    return folder, table(folder, [case for case in CASES if case.name in wanted])
 
 
 @pytest.mark.parametrize("name", [case.name for case in CASES])

@@ -1,5 +1,6 @@
 """The trainer is the plain model, optimizer and schedule of reference.py: loss, norm, weights and moments."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     done = run_many(paths)
     assert done.returncode == 0, done.stderr
     return jobs
+
+
+def test_initial_weights_are_as_published(trained):
+    """Normal with the model's deviation; GPT-2's projections into the residual stream divided by sqrt(2 x layers)."""
+    folder = Path(trained["one group"]["directory"]) / "step-0"
+    for name, tensor in tensors(folder, "weight").items():
+        if tensor.dim() == 1:
+            assert (tensor == 1).all(), name
+            continue
+        expected = 0.02 / math.sqrt(2 * 3) if name.endswith(("output.weight", "down.weight")) else 0.02
+        error = expected / math.sqrt(2 * tensor.numel())  # of a deviation estimated from so many
+        assert abs(tensor.std().item() - expected) < 5 * error and abs(tensor.mean().item()) < 5 * error, name
+        assert tensor.unique().numel() > 0.99 * tensor.numel(), name
 
 
 @pytest.mark.parametrize("case", CASES)

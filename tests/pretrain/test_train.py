@@ -1,5 +1,6 @@
 """A run is the same run however often it is stopped, killed or taken further: tensor for tensor."""
 
+import fcntl
 import json
 import shutil
 import signal
@@ -88,6 +89,41 @@ def diverging(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
     return job, run(path)
 
 
+def foreign(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
+    """The folder of a run that another run's checkpoint was put into."""
+    job, path = make(folder, "foreign", steps=12, digest="f" * 16)
+    for name, steps, other in (("lender", 5, "d" * 16),):
+        _, lent = make(folder, name, steps=steps, digest=other)
+        done = run(lent)
+        assert done.returncode == 0, done.stderr
+        shutil.copytree(folder / name, job["directory"], ignore=shutil.ignore_patterns("trajectory.json"))
+    return job, run(path)
+
+
+def waiting(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
+    """Two ranks find the folder held by another, for longer than any group of theirs may wait."""
+    job, path = make(folder, "waiting", steps=1, layout={"device": "cpu", "dp": 2, "micro_batch": 2, "timeout_s": 5})
+    Path(job["directory"]).mkdir()
+    with (Path(job["directory"]) / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pretrain.train", str(path)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        said = "".join(iter(process.stderr.readline, f"waiting for the trainer that holds {lock.name[:-5]}\n"))
+        time.sleep(8)
+    _, error = process.communicate(timeout=120)
+    return job, subprocess.CompletedProcess([], process.returncode, "", said + error)
+
+
+def differing(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
+    """Two ranks that were given different jobs."""
+    job, path = make(folder, "differing", layout={"device": "cpu", "dp": 2, "micro_batch": 2, "timeout_s": 60})
+    code = "import sys; from pathlib import Path; from pretrain.parallel.launch import launch\n"
+    code += f"sys.exit(launch(sys.argv[1:], 2, Path({str(folder / 'logs')!r})))"
+    command = [sys.executable, "-c", code, sys.executable, "-m", "tests.pretrain.driver", str(path), "differ", "digest"]
+    return job, subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
 def out_of_space(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
     job, path = make(folder, "full")
     return job, drive(path, "kill", "full")
@@ -97,7 +133,7 @@ def out_of_space(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("train")
     small_job(folder)  # writes the token shards once
-    kinds = (killed, in_parts, undisturbed, interrupted, diverging, out_of_space)
+    kinds = (killed, in_parts, undisturbed, interrupted, diverging, out_of_space, foreign, waiting, differing)
     with ThreadPoolExecutor(2) as pool:
         futures = {kind.__name__: pool.submit(kind, folder) for kind in kinds}
         return {"folder": folder, **{name: future.result() for name, future in futures.items()}}
@@ -196,6 +232,27 @@ def test_a_full_disk_is_one_error_and_leaves_no_checkpoint(runs):
         "make room and run again"
     )
     assert [path.name for path in folder.glob("step-*") if "tmp" not in path.name] == []
+
+
+def test_another_runs_checkpoint_is_refused(runs):
+    job, done = runs["foreign"]
+    assert (
+        done.returncode == 1
+        and f"CheckpointError: {job['directory']}/step-5 belongs to run {'d' * 16}, not" in done.stderr
+    )
+    assert len(journal(job)) == 5
+
+
+def test_waiting_for_the_folder_kills_no_group(runs):
+    job, done = runs["waiting"]
+    assert done.returncode == 0, done.stderr
+    assert [row["step"] for row in journal(job)] == [1]
+
+
+def test_ranks_with_different_jobs_are_named_before_they_train(runs):
+    job, done = runs["differing"]
+    assert done.returncode == 1 and not (Path(job["directory"]) / "journal.jsonl").exists()
+    assert f"RanksDifferError: job digest is {job['digest']!r} on rank 0 and 'other' on rank 1" in done.stderr
 
 
 def test_a_checkpoint_is_read_in_any_part(runs):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from corpus.document import tokens_schema
 from corpus.shard import write_shard
@@ -97,9 +98,9 @@ def run(path: Path, module: str = "pretrain.train", **environment: str) -> subpr
     )
 
 
-def run_many(paths: Sequence[Path], world: int = 1) -> subprocess.CompletedProcess[str]:
+def run_many(paths: Sequence[Path], world: int = 1, *flags: str) -> subprocess.CompletedProcess[str]:
     """Train many jobs in one world of processes, one after another."""
-    program = [sys.executable, "-m", "tests.pretrain.many", *map(str, paths)]
+    program = [sys.executable, "-m", "tests.pretrain.many", *flags, *map(str, paths)]
     if world > 1:
         code = "import sys; from pathlib import Path; from pretrain.parallel.launch import launch\n"
         code += f"sys.exit(launch(sys.argv[1:], {world}, Path({str(paths[0].parent / 'logs')!r})))"
@@ -113,6 +114,14 @@ def run_many(paths: Sequence[Path], world: int = 1) -> subprocess.CompletedProce
         timeout=600,
         check=False,
     )
+
+
+def asked_for(request: pytest.FixtureRequest, *names: str) -> set[tuple[Any, ...]]:
+    """Values of the parameters `names` in the tests that this session runs: what need not be made is not."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    return {
+        tuple(call.params[n] for n in names) for call in calls if call is not None and set(names) <= call.params.keys()
+    }
 
 
 def journal(job: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,267 @@
+"""Planted faults, and the test that each turns red: `python -m tests.pretrain.faults [WORD...]` plants and prints.
+
+Each fault is a line of the trainer written otherwise, in a copy of the repository. WORDs choose faults by name.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.pretrain.tools import ROOT
+
+
+class Fault(NamedTuple):
+    """`old` stands once in `file`; with `new` in its place `test` fails."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+REFERENCE = "test_reference.py::test_the_trainer_is_the_plain_reference"
+PARITY = "test_parity.py::test_a_layout_equals_the_plain_reference"
+RESHARD = "test_reshard.py::test_any_layout_goes_on_from_any_other"
+ADAM = "((True, adam.weight_decay), (False, 0.0))"
+FAULTS: Sequence[Fault] = (
+    Fault(
+        "clipping off",
+        "engine/step.py",
+        "return min(1.0, clip / (figures.grad_norm + CLIP_EPSILON)) / figures.weight",
+        "return 1.0 / figures.weight",
+        f"{REFERENCE}[clip]",
+    ),
+    Fault(
+        "rate late by a step",
+        "trainer.py",
+        "learning_rate(job.train, before.tokens + tokens)",
+        "learning_rate(job.train, before.tokens)",
+        f"{REFERENCE}[schedule]",
+    ),
+    Fault("decay 0", "engine/optimizer.py", ADAM, "((True, 0.0), (False, 0.0))", f"{REFERENCE}[decay]"),
+    Fault(
+        "norms decayed",
+        "engine/optimizer.py",
+        ADAM,
+        "((True, adam.weight_decay), (False, adam.weight_decay))",
+        f"{REFERENCE}[decay]",
+    ),
+    Fault(
+        "beta2 := beta1",
+        "engine/optimizer.py",
+        "betas=(adam.beta1, adam.beta2)",
+        "betas=(adam.beta1, adam.beta1)",
+        f"{REFERENCE}[betas]",
+    ),
+    Fault(
+        "RoPE base ignored",
+        "models/build.py",
+        "rotary_base=model.position.base if",
+        "rotary_base=10000 if",
+        f"{REFERENCE}[rope base]",
+    ),
+    Fault(
+        "residual scale of initial weights removed",
+        "config/blueprint.py",
+        'scaled = into_residual and init.residual == "depth"',
+        "scaled = False",
+        "test_reference.py::test_initial_weights_are_as_published",
+    ),
+    Fault(
+        "dropout of the residual off",
+        "models/build.py",
+        "hidden_dropout=model.block.dropout",
+        "hidden_dropout=0.0",
+        "test_work.py::test_every_draw_is_another_and_a_resumed_step_draws_as_it_would_have",
+    ),
+    Fault(
+        "dropout of attention off",
+        "models/build.py",
+        "attention_dropout=attention.dropout",
+        "attention_dropout=0.0",
+        "test_work.py::test_every_draw_is_another_and_a_resumed_step_draws_as_it_would_have",
+    ),
+    Fault(
+        "dropout equal on replicas",
+        "parallel/mesh.py",
+        'key = f"siku.dropout:{seed}:{sample}:{mesh.pp}:{mesh.dp}:{mesh.cp}"',
+        'key = f"siku.dropout:{seed}:{sample}:{mesh.pp}:{mesh.cp}"',
+        "test_work.py::test_replicas_parts_of_a_sequence_and_stages_draw_otherwise[attention-dp2]",
+    ),
+    Fault(
+        "dropout equal on tensor-parallel ranks",
+        "models/attention.py",
+        "if not self.dropout or self.config.sequence_parallel:",
+        "if True:",
+        "test_work.py::test_tensor_parallel_ranks_drop_other_heads_and_the_same_of_what_both_hold",
+    ),
+    Fault(
+        "dropout not seeded by the step",
+        "trainer.py",
+        "seed_dropout(job.train.seed, first, state.mesh)",
+        "pass",
+        "test_work.py::test_every_draw_is_another_and_a_resumed_step_draws_as_it_would_have",
+    ),
+    Fault(
+        "ZeRO-1 weights not gathered",
+        "engine/optimizer.py",
+        "each.start_param_sync()",
+        "pass",
+        f"{PARITY}[dense dp2 zero1]",
+    ),
+    Fault(
+        "ZeRO-1 state at a wrong offset",
+        "engine/optimizer.py",
+        "cut(self.binding.bands, self.start, self.stop)",
+        "cut(self.binding.bands, 0, self.stop - self.start)",
+        f"{RESHARD}[tp2 dp2 zero1-one]",
+    ),
+    Fault(
+        "moments not stored",
+        "state/saver.py",
+        "for kind, tensor in optimizer.tensors(unit).items():\n            for piece",
+        "for kind, tensor in list(optimizer.tensors(unit).items())[:1]:\n            for piece",
+        f"{RESHARD}[one-one]",
+    ),
+    Fault(
+        "Adam's step lost on resume",
+        "state/saver.py",
+        "optimizer.set_step(cursor.step)",
+        "pass",
+        f"{RESHARD}[one-one]",
+    ),
+    Fault(
+        "recompute ignored",
+        "models/build.py",
+        "        **_recompute(model, layout),\n",
+        "",
+        "test_work.py::test_what_is_recomputed_is_computed_twice[layer-2-2]",
+    ),
+    Fault(
+        "bf16 without masters",
+        "engine/optimizer.py",
+        "unit.model.copy_(unit.master)",
+        "unit.master.copy_(unit.model.copy_(unit.master))",
+        "test_precision.py::test_steps_too_small_for_bf16_are_not_lost",
+    ),
+    Fault(
+        "ranks not compared",
+        "train.py",
+        "world.compare_ranks(",
+        "dict(",
+        "test_train.py::test_ranks_with_different_jobs_are_named_before_they_train",
+    ),
+    Fault(
+        "another run's checkpoint accepted",
+        "train.py",
+        'if found.content["digest"] != job.digest:',
+        "if False:",
+        "test_train.py::test_another_runs_checkpoint_is_refused",
+    ),
+    Fault(
+        "groups time out while the folder is held",
+        "train.py",
+        'store.wait(["siku.folder"], timedelta(days=365))',
+        "pass",
+        "test_train.py::test_waiting_for_the_folder_kills_no_group",
+    ),
+    Fault(
+        "sends not cloned",
+        "parallel/platform.py",
+        "dist.isend(tensor_send_next.detach().clone(), next",
+        "dist.isend(tensor_send_next.detach(), next",
+        f"{PARITY}[dense pp2 vpp2]",
+    ),
+    Fault(
+        "one tag for both directions",
+        "parallel/platform.py",
+        "dist.isend(tensor_send_prev.detach().clone(), prev_pipeline_rank, group, tag=2)",
+        "dist.isend(tensor_send_prev.detach().clone(), prev_pipeline_rank, group, tag=1)",
+        f"{PARITY}[dense pp2 vpp2]",
+    ),
+    Fault(
+        "a norm counts on every tensor-parallel rank",
+        "engine/optimizer.py",
+        "one_of_many = binding.copy or (binding.whole and mesh.tp > 0)",
+        "one_of_many = binding.copy",
+        f"{PARITY}[dense tp2]",
+    ),
+    Fault(
+        "a tied embedding counts on both stages",
+        "engine/optimizer.py",
+        "one_of_many = binding.copy or (binding.whole and mesh.tp > 0)",
+        "one_of_many = binding.whole and mesh.tp > 0",
+        f"{PARITY}[dense pp2]",
+    ),
+    Fault(
+        "balance loss by the part of a sequence",
+        "models/build.py",
+        "part.balance * layout.micro_batch * parts_of_sequence",
+        "part.balance",
+        f"{PARITY}[experts cp2 ep2]",
+    ),
+    Fault(
+        "padding in the softmax",
+        "objectives/cross_entropy.py",
+        "return Vocabulary(rank * each, min(max(size - rank * each, 0), each), group if ranks > 1 else None)",
+        "return Vocabulary(rank * each, each, group if ranks > 1 else None)",
+        f"{REFERENCE}[plain]",
+    ),
+    Fault(
+        "a gradient that is no number is applied",
+        "engine/step.py",
+        "return math.isfinite(self.loss) and math.isfinite(self.grad_norm)",
+        "return True",
+        "test_train.py::test_a_gradient_that_is_no_number_never_reaches_the_weights",
+    ),
+    Fault(
+        "a stop killed after a minute",
+        "parallel/launch.py",
+        'return max(_LEAST_GRACE_S, float(path.read_text(encoding="utf-8")) if path.exists() else 0.0)',
+        "return _LEAST_GRACE_S",
+        "test_launch.py::test_a_stop_may_take_as_long_as_the_ranks_say[600.0-143]",
+    ),
+)
+
+
+def copy(folder: Path) -> None:
+    """The repository as it is now."""
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+
+
+def plant(fault: Fault, folder: Path) -> str:
+    """How the test ends in a copy of the repository with the fault in it: `red`, `green`, or what went wrong."""
+    path = folder / "pretrain" / fault.file
+    sound = path.read_text()
+    path.write_text(sound.replace(fault.old, fault.new))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", f"tests/pretrain/{fault.test}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    path.write_text(sound)
+    return {0: "green", 1: "red"}.get(done.returncode, done.stdout[-500:])
+
+
+def main(words: Sequence[str]) -> int:
+    """Print the table; 1 where a fault leaves its test green."""
+    chosen = [fault for fault in FAULTS if not words or any(word in fault.name for word in words)]
+    missed = []
+    with tempfile.TemporaryDirectory() as folder:
+        copy(Path(folder))
+        for fault in chosen:
+            found = plant(fault, Path(folder))
+            missed += [fault.name] if found != "red" else []
+            print(f"{fault.name:48} {found:6} {fault.test}", flush=True)
+    print(f"{len(chosen)} faults, {len(missed)} not seen: {', '.join(missed) or 'none'}")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
