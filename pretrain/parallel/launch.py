@@ -90,7 +90,7 @@ def _grace(errors: Path) -> float:
 
 
 def _environment(rank: int, world: int, address: str, errors: Path, listen: int) -> dict[str, str]:
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])  # where the packages lie
     environment = {
         **os.environ,
         "RANK": str(rank),

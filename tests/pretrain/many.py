@@ -46,8 +46,14 @@ class Record:
 
         @functools.wraps(original)
         def wrapped(*arguments, **named):
-            state = torch.get_rng_state().numpy().tobytes()
-            self.draws[kind].append(hashlib.sha256(state).hexdigest()[:12])
+            share = (
+                named["dropout_p" if kind == "attention" else "p"]
+                if len(arguments) < 2 or kind == "attention"
+                else arguments[1]
+            )
+            if share > 0:
+                state = torch.get_rng_state().numpy().tobytes()
+                self.draws[kind].append(hashlib.sha256(state).hexdigest()[:12])
             return original(*arguments, **named)
 
         return wrapped

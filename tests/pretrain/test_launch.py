@@ -77,6 +77,7 @@ if rank == 0:
     assert "%s:%d" % listener.getsockname() == os.environ["SIKU_RENDEZVOUS"]
     assert listener.getsockname()[0] == "127.0.0.1" and os.environ["GLOO_SOCKET_IFNAME"] == "lo"
 """
+    body += f"assert os.environ['PYTHONPATH'].split(os.pathsep)[0] == {str(ROOT)!r}\n"  # ranks run the launcher's code
     process = start(tmp_path, body, 3)
     out, error = process.communicate(timeout=60)
     assert (process.returncode, out, error) == (0, "0 3 0\n", "")

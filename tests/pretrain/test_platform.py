@@ -50,6 +50,30 @@ def installed(on: Platform) -> dict[str, list[str]]:
     return json.loads(found.stdout.splitlines()[-1])
 
 
+# Whether what is sent shares memory with what the schedule frees as soon as the call returns; this shows only when a
+# sender is slower than its stage, so that a run seldom sees it.
+SENDS = """
+import json, sys, torch
+from pretrain.parallel import platform
+platform._pipeline_sends()
+from megatron.core.pipeline_parallel import p2p_communication
+sent, received = [], []
+torch.distributed.isend = lambda tensor, rank, group, tag: sent.append((tensor.data_ptr() == keep[rank], rank, tag))
+torch.distributed.irecv = lambda tensor, rank, group, tag: received.append((rank, tag))
+tensors = {rank: torch.ones(3) for rank in (0, 2)}
+keep = {rank: tensor.data_ptr() for rank, tensor in tensors.items()}
+p2p_communication._p2p_ops(tensor_send_prev=tensors[0], tensor_recv_prev=torch.ones(3), tensor_send_next=tensors[2],
+    tensor_recv_next=torch.ones(3), group=None, prev_pipeline_rank=0, next_pipeline_rank=2)
+print(json.dumps({"sent": sorted(sent), "received": sorted(received)}))
+"""
+
+
+def test_pipeline_sends_are_copies_with_a_tag_a_direction():
+    found = subprocess.run([sys.executable, "-c", SENDS], cwd=ROOT, capture_output=True, text=True, check=True)
+    told = json.loads(found.stdout.splitlines()[-1])
+    assert told == {"sent": [[False, 0, 2], [False, 2, 1]], "received": [[0, 1], [2, 2]]}
+
+
 def test_nothing_is_adapted_with_cuda_nccl_and_transformer_engine():
     assert installed(GPU) == {"applied": [], "changed": []}
 
