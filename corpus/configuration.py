@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass as _dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar, cast, dataclass_transform
+from typing import TypeVar, cast, dataclass_transform
 
-from pydantic import AfterValidator, ConfigDict
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as _pydantic_dataclass
 from pydantic_core import CoreSchema, core_schema
 
@@ -45,14 +45,22 @@ def absolute(path: str) -> str:
         raise ValueError(f"has no home folder behind its ~ ({error}): give the whole path") from None
 
 
-AbsolutePath = Annotated[str, AfterValidator(absolute)]
+class AbsolutePath(str):
+    """A file or folder of this machine, made absolute when a configuration is read."""
+
+    @classmethod
+    def _read(cls, value: str) -> "AbsolutePath":
+        return cls(absolute(value))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(cls._read, core_schema.str_schema())
 
 
-class FileRef(str):
+class FileRef(AbsolutePath):
     """A file or folder named in a configuration. Identity reads its content, never its path.
 
-    `package:corpus/language/lid.176.ftz` lies in the installed packages; anything else is a path of the machine, made
-    absolute when a configuration is read.
+    `package:corpus/language/lid.176.ftz` lies in the installed packages; anything else is a path of the machine.
     """
 
     def resolve(self) -> Path:
@@ -68,7 +76,3 @@ class FileRef(str):
     @classmethod
     def _read(cls, value: str) -> "FileRef":
         return cls(value if value.startswith(_PACKAGE) else absolute(value))
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(cls._read, core_schema.str_schema())

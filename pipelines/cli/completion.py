@@ -6,13 +6,16 @@ Everything is written into the script, so that a press of the tab key starts no 
 import argparse
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from conf.load import load
+from conf.schema import Config
 from conf.search import PACKAGED, Search
-from pipelines.cli.settings import keys
+from pipelines.cli.settings import Key, alternatives, keys
 
 OVERRIDES = frozenset({"run", "plan", "explain", "export", "ls", "gc", "completion"})
+FOLDERS, FILES, RUNS = ("--to", "--config-dir"), ("--doc",), ("--run",)  # flags with values of these kinds
+MADE = ("train", "untrained", "evaluate")  # stages that a recipe does not name
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,11 @@ class Words:
     flags: Mapping[str, Sequence[str]]
     values: Mapping[str, Sequence[str]]  # by flag, or by verb for a positional
     settings: Mapping[str, Sequence[str]]  # by key or group; empty where anything goes
+    paths: frozenset[str] = frozenset()  # keys whose value is a file or folder
 
 
 def words(parser: argparse.ArgumentParser, search: Search = PACKAGED) -> Words:
-    """Verbs and flags from the parser, keys from the schema as the default configuration fills it."""
+    """Verbs and flags from the parser; keys from the schema as the default configuration and every source fill it."""
     verbs: dict[str, str] = {}
     flags: dict[str, Sequence[str]] = {}
     values: dict[str, Sequence[str]] = {}
@@ -41,9 +45,36 @@ def words(parser: argparse.ArgumentParser, search: Search = PACKAGED) -> Words:
                 for name in [o for o in inner.option_strings if o.startswith("--")] or [verb]:
                     if inner.choices is not None:
                         values[name] = [str(choice) for choice in inner.choices]
-    settings: dict[str, Sequence[str]] = {key.path: key.choices for key in keys(load([], search)) if key.value}
+    known = [key for key in keys(load([], search)) if key.value]
+    known += [replace(key, path=key.path.replace("<name>", "source")) for key in alternatives(Config) if _source(key)]
+    settings: dict[str, Sequence[str]] = {key.path: key.choices for key in known}
     settings |= search.groups()
-    return Words(verbs, flags, values, dict(sorted(settings.items())))
+    stages, rules = _named(search)
+    settings["run.until"] = sorted({*stages, *MADE})
+    values["--rule"] = sorted(rules)
+    paths = frozenset(key.path for key in known if key.type.startswith("path"))
+    return Words(verbs, flags, values, dict(sorted(settings.items())), paths)
+
+
+def _source(key: Key) -> bool:
+    """Whether a choice of a source brings a key in."""
+    kind = key.when.removeprefix("kind=")
+    return kind != key.when and kind in PACKAGED.groups()["source"] and key.path.startswith("recipe.<name>.")
+
+
+def _named(search: Search) -> tuple[set[str], set[str]]:
+    """Stages of all recipes, and rules of all groups that set any."""
+    import yaml
+
+    stages: set[str] = set()
+    rules: set[str] = set()
+    for group, names in search.groups().items():
+        for path in (search.file(group, name) for name in names):
+            body = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            if group == "recipe":
+                stages |= body.keys()
+            rules |= {key for key, value in body.items() if isinstance(value, Mapping) and "rule" in value}
+    return stages, rules
 
 
 def script(shell: str, parser: argparse.ArgumentParser, search: Search = PACKAGED) -> str:
@@ -62,6 +93,8 @@ def _cases(found: Words) -> tuple[str, str, str]:
         f"    {flag}) choices={_quoted(names)} ;;" for flag, names in found.values.items() if flag.startswith("--")
     )
     settings = "\n".join(f"    {key}) choices={_quoted(names)} ;;" for key, names in found.settings.items() if names)
+    if found.paths:
+        settings += f"\n    {'|'.join(sorted(found.paths))}) files=1 ;;"
     return flags, values, settings
 
 
@@ -76,8 +109,20 @@ def bash(found: Words) -> str:
     flags, values, settings = _cases(found)
     keys_ = _quoted([f"{key}=" for key in found.settings])
     return f"""# bash completion for siku; use: eval "$(siku completion bash)"
+_siku_runs() {{  # names of the runs in the store that is asked for
+  local store=.siku i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case ${{COMP_WORDS[i]}} in
+      site.store) [[ ${{COMP_WORDS[i+1]}} == "=" ]] && store=${{COMP_WORDS[i+2]}} ;;
+      site.store=*) store=${{COMP_WORDS[i]#*=}} ;;
+    esac
+  done
+  command ls "${{store/#\\~/$HOME}}/runs" 2>/dev/null
+}}
+_siku_files() {{ compopt -o filenames 2>/dev/null; COMPREPLY=( $(compgen "$1" -- "$2") ); }}
 _siku() {{
-  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} verb=${{COMP_WORDS[1]}} choices= key=
+  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} verb=${{COMP_WORDS[1]}}
+  local choices= key= files=
   COMPREPLY=()
   if (( COMP_CWORD == 1 )); then
     COMPREPLY=( $(compgen -W {_quoted(list(found.verbs))} -- "$current") ); return
@@ -90,13 +135,17 @@ _siku() {{
     case $key in
 {settings}
     esac
+    if [[ -n $files ]]; then _siku_files -f "$current"; return; fi
     COMPREPLY=( $(compgen -W "$choices" -- "$current") ); return
   fi
   case $previous in
 {values}
+    {"|".join(RUNS)}) choices=$(_siku_runs); [[ -n $choices ]] || return ;;
+    {"|".join(FOLDERS)}) _siku_files -d "$current"; return ;;
+    {"|".join(FILES)}|@) _siku_files -f "$current"; return ;;
   esac
   if [[ -n $choices ]]; then COMPREPLY=( $(compgen -W "$choices" -- "$current") ); return; fi
-  case $previous in --to) COMPREPLY=( $(compgen -d -- "$current") ); return ;; esac
+  if [[ $current == @* ]]; then _siku_files -f "${{current#@}}"; COMPREPLY=( "${{COMPREPLY[@]/#/@}}" ); return; fi
   if [[ $current == -* ]]; then
     case $verb in
 {flags}
@@ -122,8 +171,8 @@ def zsh(found: Words) -> str:
     return f"""#compdef siku
 # zsh completion for siku; use: eval "$(siku completion zsh)"
 _siku() {{
-  local current=${{words[CURRENT]}} previous=${{words[CURRENT-1]}} verb=${{words[2]}} key=
-  local choices=
+  local current=${{words[CURRENT]}} previous=${{words[CURRENT-1]}} verb=${{words[2]}} key= choices= files= store=.siku
+  local -a runs
   if (( CURRENT == 2 )); then
     choices={_quoted(list(found.verbs))}; compadd -- ${{=choices}}; return
   fi
@@ -132,11 +181,17 @@ _siku() {{
     case $key in
 {settings}
     esac
+    if [[ -n $files ]]; then compset -P '*='; _files; return; fi
     compadd -P "$key=" -- ${{=choices}}; return
   fi
+  if [[ $current == @* ]]; then compset -P '@'; _files; return; fi
   case $previous in
 {values}
-    --to) _files -/; return ;;
+    {"|".join(RUNS)})
+      [[ -n ${{(M)words:#site.store=*}} ]] && store=${{${{(M)words:#site.store=*}}#*=}}
+      runs=(${{~store}}/runs/*(N:t)); compadd -a runs; return ;;
+    {"|".join(FOLDERS)}) _files -/; return ;;
+    {"|".join(FILES)}) _files; return ;;
   esac
   if [[ -n $choices ]]; then compadd -- ${{=choices}}; return; fi
   if [[ $current == -* ]]; then
@@ -156,16 +211,40 @@ compdef _siku siku
 """
 
 
+_FISH_TAKES = {
+    **dict.fromkeys((*FOLDERS, *FILES), " -r -F"),
+    **dict.fromkeys(RUNS, " -x -a '(__siku_runs)'"),
+}
+_FISH = """\
+function __siku_paths
+  set -l token (commandline -ct)
+  set -l head (string match -r '^(?:(?:KEYS)=|@)' -- $token); or return
+  for path in (__fish_complete_path (string sub -s (math (string length -- $head) + 1) -- $token))
+    echo $head$path
+  end
+end
+function __siku_runs
+  set -l store (string replace -f -r '^site\\.store=' '' -- (commandline -opc)); or set store .siku
+  command ls (string replace -r '^~' $HOME -- $store[-1])/runs 2>/dev/null
+end"""
+
+
 def fish(found: Words) -> str:
-    """For fish 3."""
-    lines = ["# fish completion for siku; use: siku completion fish | source", "complete -c siku -f"]
+    """For fish 3.4 and later."""
+    keys_ = "|".join(sorted(found.paths)).replace(".", "\\.")
+    lines = [
+        "# fish completion for siku; use: siku completion fish | source",
+        _FISH.replace("KEYS", keys_ or "^$"),
+        "complete -c siku -f",
+        "complete -c siku -a '(__siku_paths)'",
+    ]
     for verb, line in found.verbs.items():
         lines.append(f"complete -c siku -n __fish_use_subcommand -a {verb} -d {_fish(line)}")
     for verb, names in found.flags.items():
         on = f"-n '__fish_seen_subcommand_from {verb}'"
         for name in names:
             chosen = found.values.get(name)
-            takes = f" -x -a {_fish(' '.join(chosen))}" if chosen else " -r -F" if name == "--to" else ""
+            takes = f" -x -a {_fish(' '.join(chosen))}" if chosen else _FISH_TAKES.get(name, "")
             lines.append(f"complete -c siku {on} -l {name.removeprefix('--')}{takes}")
         if verb in found.values:
             lines.append(f"complete -c siku {on} -a {_fish(' '.join(found.values[verb]))}")

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union
 
 from pydantic.fields import FieldInfo
 
-from corpus.configuration import Doc
+from corpus.configuration import AbsolutePath, Doc
 from corpus.plugins import family_of
 
 
@@ -79,6 +79,8 @@ def type_name(hint: Any) -> str:  # noqa: ANN401
         return f"mapping of {type_name(arguments[1])}"
     if origin in (list, tuple):
         return f"list of {type_name(arguments[0])}"
+    if isinstance(hint, type) and issubclass(hint, AbsolutePath):
+        return "path"
     return "null" if hint is type(None) else str(getattr(hint, "__name__", hint))
 
 

@@ -14,7 +14,7 @@ from pipelines.stages.hosts import Host
 class Site:
     """The machine or cluster file system a run uses."""
 
-    store: Annotated[AbsolutePath, Field(validate_default=True), Doc("root folder of results")] = ".siku"
+    store: Annotated[AbsolutePath, Field(validate_default=True), Doc("root folder of results")] = AbsolutePath(".siku")
     workers: Annotated[int, Field(ge=1), Doc("processes a corpus stage may use; small inputs use one")] = 2
     memory: Annotated[
         Annotated[ByteSize, Field(ge=SMALLEST_MEMORY)] | None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from corpus.document import raw_ids
 from pipelines.engine.store import shard_name
 from pipelines.past.changes import shown
 from pipelines.past.history import History, Past
-from pipelines.past.lookup import Place, find, label, labels, matches, urls, wanted
+from pipelines.past.lookup import Place, find, label, labels, matches, paths, urls, wanted
 from pipelines.past.masked import masked
 from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take, unwanted
 from pipelines.past.trained import Training, training
@@ -26,7 +27,7 @@ NEAREST = 3  # samples of each rule and language
 
 
 def explain_document(history: History, key: str, out: Out, raw: bool = False) -> int:
-    """Say everything of a document: found by URL in any spelling, `source:record`, or the beginning of its hex id."""
+    """Say everything of a document: found by URL in any spelling, `source:record`, its file, or the start of its id."""
     found = find(history, key)
     for place in found:
         _document(history, place, out, raw)
@@ -40,6 +41,10 @@ def explain_document(history: History, key: str, out: Out, raw: bool = False) ->
         out(line)
     if not found and not dead and not fetched:
         out(f"{printable(key)}: run {history.name} has never seen it: not as a URL in any spelling, a record or an id")
+        for name, source, _ in paths(history, key):
+            if Path(key).expanduser().exists():
+                kind = source.what["kind"]
+                out(f"the source {name} ({kind}) may hold more than one document a file: name one as {name}:RECORD")
         return 1
     return 0
 
@@ -174,7 +179,7 @@ def _dead_letters(history: History, key: str) -> Iterator[tuple[Past, dict[str, 
         for name in artifact.names("dead"):
             table = artifact.table(name)
             raw = raw_ids(table["id"])
-            for prefix, odd in wanted(key):
+            for prefix, odd in wanted(history, key):
                 for letter in table.take(pa.array(matches(raw, prefix, odd))).to_pylist():
                     yield stage, letter
 

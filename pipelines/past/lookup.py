@@ -1,8 +1,10 @@
-"""Where a document lies: by URL in any spelling, by `source:record`, by hex id or its beginning."""
+"""Where a document lies: by URL in any spelling, `source:record`, a file's path as typed, hex id or its beginning."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, urljoin
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ import pyarrow.compute as pc
 
 from corpus.document import canonical_url, key_prefix, raw_ids
 from pipelines.engine.store import Artifact
-from pipelines.past.history import History
+from pipelines.past.history import History, Past
 from pipelines.past.masked import masked
 from pipelines.past.samples import documents, printable
 from pipelines.stages.shard import shard_count_runs, shards_of_ids
@@ -50,14 +52,35 @@ def matches(raw: npt.NDArray[np.void], prefix: bytes, odd: int | None = None) ->
     return np.flatnonzero(mask)
 
 
-def wanted(key: str) -> list[tuple[bytes, int | None]]:
+def paths(history: History, key: str) -> Iterator[tuple[str, Past, str]]:
+    """Files that a word may mean: (name of the source, its stage, path within the source).
+
+    As typed from the working folder, or as it is called within a source.
+    """
+    for extract in history.of_kind("extract"):
+        name, source = extract.what["source"], history.stages[extract.inputs["source"]]
+        if source.kind != "files" or not key:
+            continue
+        given = Path(key).expanduser().absolute()
+        if given == source.directory and given.is_file():
+            yield name, source, given.name
+        elif given.is_relative_to(source.directory) and given != source.directory:
+            yield name, source, given.relative_to(source.directory).as_posix()
+        elif not Path(key).is_absolute():
+            yield name, source, PurePosixPath(key).as_posix()
+
+
+def wanted(history: History, key: str) -> list[tuple[bytes, int | None]]:
     """(whole bytes, half byte) beginnings that `key` stands for; a hex word is an id, or else a record's key."""
-    known = [*urls(key), key.strip()] if ":" in key else urls(key)
+    key = key.strip()
+    known = [*urls(key), key] if ":" in key else urls(key)
+    for name, source, path in paths(history, key):
+        base = source.what.get("base_url")
+        known += urls(urljoin(base.rstrip("/") + "/", quote(path))) if base else [f"{name}:{path}"]
     out: list[tuple[bytes, int | None]] = [(key_prefix(name), None) for name in known]
-    if _HEX.fullmatch(key.strip()):
-        text = key.strip()
-        whole = len(text) // 2 * 2
-        out.append((bytes.fromhex(text[:whole]), int(text[-1], 16) if len(text) % 2 else None))
+    if _HEX.fullmatch(key):
+        whole = len(key) // 2 * 2
+        out.append((bytes.fromhex(key[:whole]), int(key[-1], 16) if len(key) % 2 else None))
     return list(dict.fromkeys(out))
 
 
@@ -76,7 +99,7 @@ def find(history: History, key: str) -> list[Place]:
         return out
     artifact, part = id_shards(history)
     names = artifact.names(part)
-    for prefix, odd in wanted(key):
+    for prefix, odd in wanted(history, key):
         for shard in shards_of_ids(_runs(history), prefix, prefix):
             raw = raw_ids(artifact.table(names[shard], ["id"])["id"])
             out += [Place(raw[row].tobytes(), shard, int(row)) for row in matches(raw, prefix, odd)]

@@ -20,11 +20,15 @@ FOUND = Words(
 SCRIPTS = functools.cache(lambda shell: script(shell, command_line()))
 
 
-def completed(*typed):
-    """What bash would offer; `=` is a word of its own there, as in COMP_WORDS."""
+def completed(*typed, cwd=None):
+    """What bash would offer; `=` and `@` are words of their own there, as in COMP_WORDS."""
     program = 'eval "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _siku; printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(
-        ["bash", "--norc", "-c", program, "bash", SCRIPTS("bash"), *typed], capture_output=True, text=True, check=True
+        ["bash", "--norc", "-c", program, "bash", SCRIPTS("bash"), *typed],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stderr == ""
     return done.stdout.split()
@@ -51,6 +55,39 @@ def test_bash_completes():
     assert completed("siku", "run", "layout.device", "=") == ["auto", "cpu", "cuda"]
     assert completed("siku", "run", "model=s") == ["small"]
     assert completed("siku", "run", "nosuchkey") == []
+
+
+def test_bash_completes_paths_runs_stages_and_rules(tmp_path):
+    """U10."""
+    for run in (".siku/runs/演示", ".siku/runs/demo", "other/runs/一"):
+        (tmp_path / run).mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.jsonl").touch()
+    (tmp_path / "my.yaml").touch()
+
+    def here(*typed):
+        return sorted(completed("siku", *typed, cwd=tmp_path))
+
+    assert here("run", "recipe.source.path", "=", "da") == ["data"]
+    assert here("run", "recipe.source.path=data/") == ["data/a.jsonl"]
+    assert here("run", "site.store", "=") == [".siku", "data", "my.yaml", "other"]
+    assert here("run", "@", "m") == ["my.yaml"] and here("run", "@m") == ["@my.yaml"]
+    assert here("explain", "--doc", "data/a") == ["data/a.jsonl"]
+    assert here("run", "--config-dir", "") == [".siku", "data", "other"]
+    assert here("explain", "--run", "") == ["demo", "演示"]
+    assert here("explain", "site.store", "=", "other", "--run", "") == ["一"]
+    assert here("export", "site.store=none", "--run", "") == []
+    assert here("run", "run.until", "=", "toke") == ["tokenizer", "tokens"]
+    assert here("run", "run.until", "=", "eval") == ["evaluate"]
+    assert here("explain", "--rule", "word") == ["word_length", "words"]
+    assert here("export", "--side", "h") == ["held_out"]
+
+
+def test_fish_completes_paths_and_runs():
+    text = SCRIPTS("fish")
+    assert "-l run -x -a '(__siku_runs)'" in text and "-l config-dir -r -F" in text and "-l to -r -F" in text
+    (line,) = [line for line in text.splitlines() if "string match -r" in line]
+    assert r"recipe\.source\.path|" in line and r"site\.store)=|@)" in line
 
 
 def test_fish_quotes_what_it_says():
