@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.engine.files import Posix
-from pipelines.past.sweep import Row, Sweep, heads, is_seed, keep_sweep, rows
+from pipelines.past.sweep import Row, Sweep, SweepCell, heads, is_seed, keep_sweep, rows
 from pipelines.report.report import environment
 
 WIDEST = 28  # characters of a value in the terminal's table
@@ -35,6 +35,15 @@ def score(row: Row, language: str) -> str:
         return "-"
     mean, spread = found
     return f"{mean:.3f}" if spread is None else f"{mean:.3f} ± {spread:.3f}"
+
+
+def estimate(cell: SweepCell, language: str) -> str:
+    """Bits per byte of one cell with its interval over documents."""
+    if language not in cell.bits_per_byte:
+        return "-"
+    interval = cell.intervals[language]
+    told = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{cell.bits_per_byte[language]:.3f}{told}"
 
 
 def lines(sweep: Sweep) -> Iterator[str]:
@@ -80,5 +89,6 @@ def render(sweep: Sweep) -> str:
             components=components(sweep),
             languages=languages(sweep),
             score=score,
+            estimate=estimate,
         )
     )

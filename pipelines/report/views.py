@@ -205,7 +205,7 @@ def _training(history: History, summary: Mapping[str, Any]) -> dict[str, Any]:
     values = {
         "steps": f"{told['steps']:,}",
         "tokens seen": f"{told['tokens']:,}",
-        "loss, first to last": f"{told['first_loss']:.4f} to {told['last_loss']:.4f}",
+        "loss, first to last": f"{told['first_loss']:.3f} to {told['last_loss']:.3f}",
         "seconds in steps": f"{told['seconds']:.1f}",
         "tokens per second": f"{rate:,.0f}",
         "steps rolled back": f"{told['rolled_back']}",

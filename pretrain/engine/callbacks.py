@@ -102,7 +102,7 @@ class Log:
         passed = max(self._seconds, 1e-9)
         left = (self._target - row.step) * passed / self._steps
         log.info(
-            "step %d/%d  loss %.4f  lr %.3g  grad %.3f  %d tokens/s  %d s left",
+            "step %d/%d  loss %.3f  lr %.3g  grad %.3f  %d tokens/s  %d s left",
             *(row.step, self._target, row.loss, row.lr, row.grad_norm, self._tokens / passed, left),
         )
         self._seconds, self._tokens, self._steps = 0.0, 0, 0
