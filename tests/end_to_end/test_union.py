@@ -81,8 +81,8 @@ def test_sources_go_with_their_documents(mixed: tuple[Built, tuple[str, ...]], s
     assert {name.partition(".")[0] for name in tokens.figures["components"]} == {"pages", "site", "texts"}
     assert history.artifact(history.stages["pages_extract"]).figures == {"source": "pages", "licence": "MPL-2.0"}
     page = (small.root / "runs" / "mixed" / "report.html").read_text()
-    licences = {row[0]: row[1] for row in table_rows(page)}
-    assert licences["pages"] == "MPL-2.0" and licences["texts"] == "not told"
+    rows = [row[:2] for row in table_rows(page)]
+    assert ["pages", "MPL-2.0"] in rows and ["texts", "not told"] in rows
     # A text that the crawl has too stands on the side of its twin, and of the two one is kept at most.
     twins = ("texts:copy", f"http://help.sample/{list(pairs_of(load(ARCHIVE), 22))[4]}")
     told = [ok("explain", "--doc", key, f"site.store={small.root}", "--run", "mixed").out for key in twins]
