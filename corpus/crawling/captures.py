@@ -4,9 +4,9 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from corpus.crawling.journal import SUFFIX
 from corpus.crawling.record import stored
-from corpus.crawling.snapshot import ROBOTS_FILE, CrawlError
+from corpus.crawling.segments import SUFFIX
+from corpus.crawling.snapshot import NO_PAGES, CrawlError
 from corpus.sources.capture import Capture, Item
 from corpus.sources.files import Format, grouped, listed
 from corpus.sources.http import Head, decoded_body
@@ -20,7 +20,8 @@ def snapshot_items(folder: Path) -> list[Item]:
 
 
 def read_snapshot(item: Item, max_decoded_bytes: int) -> Iterator[Capture]:
-    """Captures of the item's segments; answers that are no page have a reason, robots.txt is no capture.
+    """Captures of the item's segments; answers that are no page have a reason, robots.txt and sitemaps are no
+    captures.
 
     Raises CrawlError for a segment that is not whole: a crawl wrote it, and its index says what is in it.
     """
@@ -33,8 +34,9 @@ def _segment(path: Path, max_decoded_bytes: int) -> Iterator[Capture]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for each in stored(data):
             end = each.end
-            if each.head is not None and each.outcome != ROBOTS_FILE:
-                yield _capture(each.url, each.head, decoded_body(each.head, each.body, max_decoded_bytes))
+            if each.kept is not None and each.outcome not in NO_PAGES:
+                head, body = each.kept.head, each.kept.body
+                yield _capture(each.url, head, decoded_body(head, body, max_decoded_bytes))
         if end != len(data):
             raise CrawlError(f"segment {path} is damaged at byte {end}: remove the snapshot's folder and crawl again")
 

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -64,14 +64,14 @@ class Client:
             self._open[1].close()
             self._open = None
 
-    def fetch(self, url: str, *, any_type: bool = False) -> Answer | Failure:
+    def fetch(self, url: str, headers: Sequence[tuple[str, str]] = (), *, any_type: bool = False) -> Answer | Failure:
         """The answer for a canonical URL after at most `retries` further attempts; redirects are not followed.
 
         A 200 that is no HTML is a Failure, its body unread, unless `any_type`.
         """
         politeness, retries = self._crawl.politeness, self._crawl.what.retries
         unwanted = _anything if any_type else _no_html
-        result, asked = self._attempt(url, unwanted), None
+        result, asked = self._attempt(url, headers, unwanted), None
         for attempt in range(retries):
             if isinstance(result, Failure):
                 if result.outcome not in LOST:
@@ -82,13 +82,15 @@ class Client:
                 asked = retry_after(result.head.headers.get("retry-after", ""), result.fetched_at)
             wait = politeness.retry_wait_s * 2**attempt if asked is None else asked
             self.pace.wait(min(wait, politeness.longest_wait_s))
-            result, asked = self._attempt(url, unwanted), None
+            result, asked = self._attempt(url, headers, unwanted), None
         return result
 
-    def _attempt(self, url: str, unwanted: Callable[[Head], str | None]) -> Answer | Failure:
+    def _attempt(
+        self, url: str, headers: Sequence[tuple[str, str]], unwanted: Callable[[Head], str | None]
+    ) -> Answer | Failure:
         self.pace.wait()
         try:
-            return self._exchange(url, unwanted)
+            return self._exchange(url, headers, unwanted)
         except FetchError as error:
             self.close()
             return Failure(error.outcome, printable(error.detail), error.status, now())
@@ -99,7 +101,9 @@ class Client:
         finally:
             self.pace.sent()
 
-    def _exchange(self, url: str, unwanted: Callable[[Head], str | None]) -> Answer:
+    def _exchange(
+        self, url: str, conditions: Sequence[tuple[str, str]], unwanted: Callable[[Head], str | None]
+    ) -> Answer:
         parts = urlsplit(url)
         key = (parts.scheme, parts.netloc)
         headers = [
@@ -107,6 +111,7 @@ class Client:
             ("User-Agent", self._crawl.user_agent),
             ("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"),
             ("Accept-Encoding", "gzip, deflate"),
+            *conditions,
         ]
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         most, deadline = self._crawl.what.max_bytes, Deadline(self._crawl.what.timeout_s)

@@ -1,29 +1,30 @@
 """The fetch loop of one host: robots.txt first, breadth first, every URL in exactly one outcome."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from corpus.crawling.exchange import Answer
-from corpus.crawling.fetch import Client, Failure, Pace
+from corpus.crawling.ask import Asker, Progress
+from corpus.crawling.fetch import Client, Pace
 from corpus.crawling.frontier import Link, Target, canonical
 from corpus.crawling.journal import Journal
-from corpus.crawling.outcome import answered, location
-from corpus.crawling.robots import REDIRECTS, Robots
+from corpus.crawling.robots import Robots
+from corpus.crawling.rules import HostRules
 from corpus.crawling.scope import host_of, in_scope
+from corpus.crawling.segments import Segments
 from corpus.crawling.snapshot import (
+    BYTE_LIMIT,
     DISALLOWED,
     GIVEN_UP,
-    LOST,
     MALFORMED,
+    NO_PAGES,
     OUT_OF_SCOPE,
     PAGE_LIMIT,
     REDIRECT,
-    ROBOTS_FILE,
     ROBOTS_UNREACHABLE,
     TOO_DEEP,
     TOO_MANY_REDIRECTS,
@@ -32,12 +33,7 @@ from corpus.crawling.snapshot import (
     table,
 )
 from corpus.crawling.source import Crawl
-from corpus.html import HTML_TYPES
-from corpus.sources.http import Head, decoded_body
-
-_BUSY = frozenset({429, 502, 503, 504})  # as good as lost: a host that only ever says so keeps its crawl waiting
-
-Progress = Callable[[int, int], None]  # called with pages and bytes since the last call
+from corpus.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +53,13 @@ def crawl_host(
     Started again, with more targets or after a kill, it asks only for what no segment holds. Whatever the host
     does is an outcome; raises CrawlError only for a damaged segment.
     """
+    earlier = None if crawl.previous is None else Segments(crawl.previous, host, crawl)
     with (
         Journal(folder, host, crawl) as journal,
         closing(Client(crawl, Pace(crawl.politeness.delay_s, journal.latest))) as client,
     ):
-        return _HostCrawler(host, crawl, journal, client, progress or _silent).run(targets)
+        asker = Asker(journal, client, earlier, progress or _silent)
+        return _HostCrawler(host, crawl, asker, client.pace).run(targets)
 
 
 def _silent(pages: int, size: int) -> None:
@@ -69,17 +67,16 @@ def _silent(pages: int, size: int) -> None:
 
 
 class _HostCrawler:
-    def __init__(self, host: str, crawl: Crawl, journal: Journal, client: Client, progress: Progress) -> None:
+    def __init__(self, host: str, crawl: Crawl, asker: Asker, pace: Pace) -> None:
         self._host, self._crawl, self._what = host, crawl, crawl.what
-        self._journal, self._client, self._progress = journal, client, progress
+        self._asker, self._journal, self._pace = asker, asker.journal, pace
+        self._rules = HostRules(host, asker)
         self._admits = in_scope(crawl.what)
         self._queue: dict[int, dict[str, int]] = {}  # depth -> URL -> redirects in a row before it
         self._known: set[str] = set()
         self._settled: set[str] = set()
         self._left: dict[str, Row] = {}  # not asked for
         self._others: dict[str, Target] = {}
-        self._robots: dict[str, Robots] = {}
-        self._lost = 0  # requests lost in a row
         self._beyond: list[tuple[str, int]] = []  # the first URL over max_urls, and how many there were
 
     def run(self, targets: Mapping[str, Target]) -> HostCrawl:
@@ -102,17 +99,16 @@ class _HostCrawler:
         """Ask for a URL in scope, or say why not."""
         if url in self._settled or url in self._left:
             return
-        row = self._journal.get(url)
-        if row is None:
+        if url not in self._journal:
             reason = self._refused(url, depth, redirects)
             if reason is not None:
                 self._left[url] = Row(url, reason)
                 return
-            # Meanwhile robots.txt may have led to this page.
-            row = self._journal.get(url) or self._store(self._row(url, self._client.fetch(url)))
+        self._arrive(urlsplit(url).scheme, depth)
+        row = self._asker.page(url)
         self._settled.add(url)
-        self._lost = self._lost + 1 if row.outcome in LOST or row.status in _BUSY else 0
-        self._follow(row.links, Target(depth, redirects + 1) if row.outcome == REDIRECT else Target(depth + 1, 0))
+        if row.outcome not in NO_PAGES:
+            self._follow(row.links, Target(depth, redirects + 1) if row.outcome == REDIRECT else Target(depth + 1, 0))
 
     def _refused(self, url: str, depth: int, redirects: int) -> str | None:
         """Why a URL in scope is not asked for, or None."""
@@ -120,14 +116,29 @@ class _HostCrawler:
             return TOO_DEEP
         if redirects > self._what.max_redirects:
             return TOO_MANY_REDIRECTS
-        rules = self._rules(urlsplit(url).scheme)
+        rules = self._arrive(urlsplit(url).scheme, depth)
         if not rules.allows(url):
             return ROBOTS_UNREACHABLE if rules.unreachable else DISALLOWED
-        if self._lost >= self._what.max_lost:
+        if self._asker.lost >= self._what.max_lost:
             return GIVEN_UP
+        if self._journal.bytes >= self._what.max_host_bytes:
+            return BYTE_LIMIT
         return PAGE_LIMIT if self._journal.pages >= self._what.max_pages else None
 
-    def _follow(self, urls: Sequence[str], target: Target) -> None:
+    def _arrive(self, scheme: str, depth: int) -> Robots:
+        """The rules; the first time, keep the pace they ask for and queue what sitemaps list, a link from a seed."""
+        if scheme in self._rules:
+            return self._rules.robots(scheme)
+        rules, longest = self._rules.robots(scheme), self._crawl.politeness.longest_wait_s
+        self._pace.delay_s = max(self._pace.delay_s, min(rules.delay_s, longest))
+        if self._what.sitemaps and self._what.max_depth > 0:
+            self._follow(self._rules.sitemap_urls(scheme, self._leave), Target(max(depth, 1), 0))
+        return rules
+
+    def _leave(self, url: str, reason: str) -> None:
+        self._left[printable(url)] = Row(printable(url), reason)
+
+    def _follow(self, urls: Iterable[str], target: Target) -> None:
         """Queue links of this host, keep links to other hosts in scope, settle the rest."""
         wave = self._queue.setdefault(target.depth, {})
         for url in urls:
@@ -144,60 +155,3 @@ class _HostCrawler:
                 wave[url] = min(wave.get(url, target.redirects), target.redirects)
             else:
                 self._others[url] = min(self._others.get(url, target), target)
-
-    def _row(self, url: str, result: Answer | Failure, *, robots: bool = False) -> tuple[Row, Answer | None]:
-        """The row of a request that has ended, and its answer if it is kept."""
-        if isinstance(result, Failure):
-            return Row(url, result.outcome, result.detail, result.status, fetched_at=result.failed_at), None
-        most = self._what.max_decoded_bytes
-        row = answered(url, result.head, result.body, result.fetched_at, most, robots=robots)
-        return row, result if row.payload_digest is not None else None
-
-    def _store(self, ended: tuple[Row, Answer | None]) -> Row:
-        row, answer = ended
-        if answer is not None:
-            self._progress(1, len(answer.body))
-        return self._journal.add(row, answer)
-
-    def _rules(self, scheme: str) -> Robots:
-        if scheme not in self._robots:
-            rules = self._robots[scheme] = self._read_robots(f"{scheme}://{self._host}/robots.txt")
-            pace, longest = self._client.pace, self._crawl.politeness.longest_wait_s
-            pace.delay_s = max(pace.delay_s, min(rules.delay_s, longest))
-        return self._robots[scheme]
-
-    def _read_robots(self, url: str) -> Robots:
-        """The rules at a URL, redirects followed: to other hosts too, over HTTP, at addresses that may be asked."""
-        agent = self._what.user_agent
-        for _ in range(REDIRECTS + 1):
-            row = self._journal.get(url) or self._ask_robots(url)
-            if row.payload_digest is None:
-                return Robots.absent(None, agent)
-            head, body = self._journal.answer(row)
-            target = location(url, head)
-            if target is None:
-                return self._rules_in(head, body)
-            url = canonical(target) or ""
-            if not url.startswith(("http://", "https://")):
-                break
-        return Robots.absent(404, agent)  # section 2.3.1.2: a redirect without end, or to nowhere, is no file
-
-    def _ask_robots(self, url: str) -> Row:
-        result = self._client.fetch(url, any_type=True)
-        if isinstance(result, Failure):
-            return self._store(self._row(url, result))
-        row, answer = self._row(url, result, robots=not self._is_page(url, result.head))
-        if row.outcome == ROBOTS_FILE:
-            wanted, longest = self._rules_in(result.head, result.body).delay_s, self._crawl.politeness.longest_wait_s
-            if wanted > longest:
-                row = replace(row, detail=f"Crawl-delay {wanted:g} cut to {longest:g} s")
-        return self._store((row, answer))
-
-    def _rules_in(self, head: Head, body: bytes) -> Robots:
-        return Robots.of(head.status, decoded_body(head, body, self._what.max_decoded_bytes), self._what.user_agent)
-
-    def _is_page(self, url: str, head: Head) -> bool:
-        """Whether what robots.txt redirects to is a page of this crawl: sites send what they lack to their home."""
-        if urlsplit(url).path == "/robots.txt" or host_of(url) != self._host or not self._admits(url):
-            return False
-        return head.status != 200 or head.media_type in HTML_TYPES

@@ -11,10 +11,10 @@ _BASE_LENGTH = 1024  # characters of a base: every relative link is as long agai
 
 # Registering DOM nodes costs Python ten times as much as these patterns. An unclosed comment or script reaches to
 # the end, as in a browser; repeats are bounded where another tag could begin the same search anew.
-_HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _ANCHOR = re.compile(r"<(?:a|area)[\s/]([^<>]{1,8192})>", re.IGNORECASE)
 _BASE = re.compile(r"<base[\s/]([^<>]{1,2048})>", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"""(?<![^\s"'/])(href|rel)\s*=\s*("[^"]*"|'[^']*'|[^\s"']+)""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""(?<![^\s"'/])(href|rel|name|content)\s*=\s*("[^"]*"|'[^']*'|[^\s"']+)""", re.IGNORECASE)
 _SKIPPED_SCHEMES = ("javascript:", "mailto:", "tel:", "data:", "about:", "ftp:", "file:", "#")
 
 
@@ -33,7 +33,7 @@ class Links:
         if self.too_long:
             notes.append(f"{self.too_long} links over {MAX_URL} characters left out")
         if self.too_many:
-            notes.append(f"{self.too_many} links after the first {MAX_LINKS} left out")
+            notes.append(f"{self.too_many} links after the first {len(self.urls)} left out")
         return ", ".join(notes)
 
 
@@ -46,13 +46,13 @@ def page_links(html: str, url: str) -> Links:
     base = _base(html, url)
     targets: dict[str, None] = {}
     too_long = too_many = 0
-    for anchor in _ANCHOR.finditer(_HIDDEN.sub("", html)):
+    for anchor in _ANCHOR.finditer(HIDDEN.sub("", html)):
         if len(targets) == MAX_LINKS:
             too_many += 1
             continue
-        attributes = _attributes(anchor[1])
-        href = attributes.get("href", "")
-        if not href or href.lower().startswith(_SKIPPED_SCHEMES) or "nofollow" in attributes.get("rel", "").lower():
+        given = attributes(anchor[1])
+        href = given.get("href", "")
+        if not href or href.lower().startswith(_SKIPPED_SCHEMES) or "nofollow" in given.get("rel", "").lower():
             continue
         target = absolute(base, href).partition("#")[0] if len(href) <= MAX_URL else href
         if len(target) > MAX_URL:
@@ -65,7 +65,7 @@ def page_links(html: str, url: str) -> Links:
 def _base(html: str, url: str) -> str:
     """What relative links are relative to: the first `base`, unless it leads nowhere."""
     first = _BASE.search(html)
-    base = absolute(url, _attributes(first[1]).get("href", "")) if first else url
+    base = absolute(url, attributes(first[1]).get("href", "")) if first else url
     leads = base.lower().startswith(("http://", "https://")) and absolute(base, "x") != "x"
     return base if leads and len(base) <= _BASE_LENGTH else url
 
@@ -78,8 +78,8 @@ def absolute(base: str, reference: str) -> str:
         return reference
 
 
-def _attributes(tag: str) -> dict[str, str]:
-    """`href` and `rel` of a tag; the first of each counts, as in a browser."""
+def attributes(tag: str) -> dict[str, str]:
+    """`href`, `rel`, `name` and `content` of a tag; the first of each counts, as in a browser."""
     found: dict[str, str] = {}
     for name, value in _ATTRIBUTE.findall(tag):
         plain = value[1:-1] if value[0] in "\"'" else value

@@ -1,7 +1,8 @@
 """WARC 1.1 records, one gzip member each. What a crawl knows of a URL is in them, so that they are its journal too.
 
 A URL that was asked is a `metadata` record with its outcome, after the `request` and the `response` where an answer
-was kept.
+was kept. Where a server said that nothing has changed, a `revisit` stands between them and refers to the `response`,
+which is copied from the crawl before as it is: a snapshot needs no other.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import mmap
 import re
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -21,13 +22,28 @@ _LEVEL = 6
 _PIECE = 16 << 10  # zlib copies what lies behind a member
 _DATE = "%Y-%m-%dT%H:%M:%SZ"
 _HEAD_LINE = re.compile(rb"([^:\r\n]+):[ ]?([^\r\n]*)\r\n")
+_UNCHANGED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
+
+_Fields = Iterable[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept answer: its head and body, and its record as it stands in the file."""
+
+    head: Head
+    body: bytes
+    member: bytes
+    record_id: str
+    date: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What the records of one URL hold: the row's own facts, and the answer if one was kept.
 
-    `offset` and `length` are those of the response's gzip member, `end` is where the next URL's records begin.
+    `links` are there where the answer was not kept. `offset` is that of the response's gzip member, `end` is where
+    the next URL's records begin.
     """
 
     url: str
@@ -35,38 +51,38 @@ class Stored:
     detail: str
     status: int | None
     fetched_at: datetime
-    head: Head | None
-    body: bytes
+    links: tuple[str, ...]
+    kept: Kept | None
     offset: int | None
-    length: int | None
     end: int
 
 
 def opening(user_agent: str) -> bytes:
     """The `warcinfo` record that a file begins with."""
-    fields = {"software": "Siku", "format": "WARC File Format 1.1", "http-header-user-agent": user_agent}
-    return _member("warcinfo", {}, "application/warc-fields", _fields(fields), datetime.now(UTC))
+    fields = [("software", "Siku"), ("format", "WARC File Format 1.1"), ("http-header-user-agent", user_agent)]
+    return _member("warcinfo", [], "application/warc-fields", _fields(fields), datetime.now(UTC))
 
 
-def written(row: Row, answer: Answer | None) -> tuple[bytes, Row]:
-    """The records of one URL, and the row with the response's place in them."""
+def written(row: Row, answer: Answer | None = None, unchanged: Kept | None = None) -> tuple[bytes, Row]:
+    """The records of one URL, and the row with the kept response's place in them.
+
+    `answer` is what the server said, if it is kept; with `unchanged` it said 304 of that.
+    """
     at = row.fetched_at or datetime.now(UTC)
-    uri = {"WARC-Target-URI": row.url}
-    facts = {"outcome": row.outcome, "detail": row.detail, "status": "" if row.status is None else str(row.status)}
+    uri = ("WARC-Target-URI", row.url)
+    facts = [("outcome", row.outcome), ("detail", row.detail)]
+    facts += [] if row.status is None else [("status", str(row.status))]
     if answer is None:
-        return _member("metadata", uri, "application/warc-fields", _fields(facts), at), row
-    reply = f"<urn:uuid:{uuid.uuid4()}>"
-    beside = {**uri, "WARC-Concurrent-To": reply}
+        facts += [("outlink", link) for link in row.links]
+        return _member("metadata", [uri], "application/warc-fields", _fields(facts), at), row
+    reply = _record_id()
+    beside = [uri, ("WARC-Concurrent-To", reply)]
     request = _member("request", beside, "application/http; msgtype=request", answer.request, at)
-    headers = {
-        **uri,
-        "WARC-Record-ID": reply,
-        "WARC-IP-Address": answer.address,
-        "WARC-Payload-Digest": f"sha256:{hashlib.sha256(answer.body).hexdigest()}",
-    }
-    response = _member("response", headers, "application/http; msgtype=response", _http(answer), at)
+    said = _said(row.url, reply, answer, unchanged)
     metadata = _member("metadata", beside, "application/warc-fields", _fields(facts), at)
-    return request + response + metadata, replace(row, offset=len(request), length=len(response))
+    before = request if unchanged is None else request + said
+    kept = said if unchanged is None else unchanged.member
+    return before + kept + metadata, replace(row, offset=len(before), length=len(kept))
 
 
 def stored(data: bytes | mmap.mmap) -> Iterator[Stored]:
@@ -74,8 +90,7 @@ def stored(data: bytes | mmap.mmap) -> Iterator[Stored]:
 
     The file's records are whole where the last `end` is its size.
     """
-    head: Head | None = None
-    body, offset, length = b"", None, None
+    kept, offset = None, None
     for start, end, record in _members(data):
         headers, block = _parsed(record)
         kind = headers.get("warc-type")
@@ -83,14 +98,36 @@ def stored(data: bytes | mmap.mmap) -> Iterator[Stored]:
             message = split_message(block)
             if message is None:
                 return
-            (head, body), offset, length = message, start, end - start
+            kept, offset = Kept(*message, data[start:end], headers["warc-record-id"], headers["warc-date"]), start
         elif kind == "metadata":
-            facts = dict(_lines(block))
-            status = facts.get("status", "")
+            lines = list(_lines(block))
+            facts = dict(lines)
+            links = tuple(value for name, value in lines if name == "outlink")
+            status = int(facts["status"]) if "status" in facts else None
             fetched_at = datetime.strptime(headers["warc-date"], _DATE).replace(tzinfo=UTC)
-            row = (headers["warc-target-uri"], facts["outcome"], facts.get("detail", ""))
-            yield Stored(*row, int(status) if status else None, fetched_at, head, body, offset, length, end)
-            head, body, offset, length = None, b"", None, None
+            uri, outcome, detail = headers["warc-target-uri"], facts["outcome"], facts["detail"]
+            yield Stored(uri, outcome, detail, status, fetched_at, links, kept, offset, end)
+            kept, offset = None, None
+
+
+def _said(url: str, record_id: str, answer: Answer, unchanged: Kept | None) -> bytes:
+    """What the server said, as a `response`, or as a `revisit` of what it said before."""
+    body = answer.body if unchanged is None else unchanged.body
+    headers = [
+        ("WARC-Target-URI", url),
+        ("WARC-Record-ID", record_id),
+        ("WARC-IP-Address", answer.address),
+        ("WARC-Payload-Digest", f"sha256:{hashlib.sha256(body).hexdigest()}"),
+    ]
+    if unchanged is not None:
+        headers += [("WARC-Profile", _UNCHANGED), ("WARC-Refers-To", unchanged.record_id)]
+        headers += [("WARC-Refers-To-Target-URI", url), ("WARC-Refers-To-Date", unchanged.date)]
+    kind = "response" if unchanged is None else "revisit"
+    return _member(kind, headers, "application/http; msgtype=response", _http(answer), answer.fetched_at)
+
+
+def _record_id() -> str:
+    return f"<urn:uuid:{uuid.uuid4()}>"
 
 
 def _http(answer: Answer) -> bytes:
@@ -101,22 +138,23 @@ def _http(answer: Answer) -> bytes:
     return "\r\n".join(lines).encode("latin-1") + answer.body
 
 
-def _fields(fields: Mapping[str, str]) -> bytes:
-    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode()
+def _fields(fields: _Fields) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields).encode()
 
 
-def _member(kind: str, headers: Mapping[str, str], content_type: str, block: bytes, at: datetime) -> bytes:
+def _member(kind: str, headers: _Fields, content_type: str, block: bytes, at: datetime) -> bytes:
     fields = {
         "WARC-Type": kind,
-        "WARC-Record-ID": f"<urn:uuid:{uuid.uuid4()}>",
+        "WARC-Record-ID": _record_id(),
         "WARC-Date": at.strftime(_DATE),
-        **headers,
+        **dict(headers),
         "WARC-Block-Digest": f"sha256:{hashlib.sha256(block).hexdigest()}",
         "Content-Type": content_type,
         "Content-Length": str(len(block)),
     }
     stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
-    return stream.compress(b"WARC/1.1\r\n" + _fields(fields) + b"\r\n" + block + b"\r\n\r\n") + stream.flush()
+    head = b"WARC/1.1\r\n" + _fields(fields.items()) + b"\r\n"
+    return stream.compress(head + block + b"\r\n\r\n") + stream.flush()
 
 
 def _members(data: bytes | mmap.mmap) -> Iterator[tuple[int, int, bytes]]:

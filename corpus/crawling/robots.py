@@ -19,18 +19,17 @@ class Robots:
     unreachable: bool = False
 
     @classmethod
-    def of(cls, status: int, payload: bytes, user_agent: str) -> "Robots":
-        """The rules in a decoded answer, for the product token of `user_agent`: servers name crawlers so."""
+    def of(cls, status: int, payload: bytes, token: str) -> "Robots":
+        """The rules in a decoded answer for a product token, in lower case."""
         if not 200 <= status < 300:
-            return cls.absent(status, user_agent)
-        token = product_token(user_agent)
+            return cls.absent(status, token)
         text = payload[:_BYTES].decode("utf-8-sig", "replace")
         return cls(token, Protego.parse(_own_groups(text, token)))
 
     @classmethod
-    def absent(cls, status: int | None, user_agent: str) -> "Robots":
+    def absent(cls, status: int | None, token: str) -> "Robots":
         """Where there is no file: 4xx allows all; 5xx or no answer (None) allows nothing (section 2.3.1)."""
-        return cls(product_token(user_agent), None, status is None or status >= 500)
+        return cls(token, None, status is None or status >= 500)
 
     def allows(self, url: str) -> bool:
         """Whether a canonical URL may be fetched."""
@@ -39,14 +38,14 @@ class Robots:
         return bool(self.rules.can_fetch(url, self.token))
 
     @property
+    def sitemaps(self) -> tuple[str, ...]:
+        """URLs of sitemaps, as written."""
+        return tuple(self.rules.sitemaps) if self.rules else ()
+
+    @property
     def delay_s(self) -> float:
         """Seconds between requests that the host asks for; 0 where it does not, or asks for no finite number."""
         return float((self.rules and self.rules.crawl_delay(self.token)) or 0.0)
-
-
-def product_token(user_agent: str) -> str:
-    """What a crawler is called in robots.txt."""
-    return user_agent.split("/")[0].split()[0].lower()
 
 
 def _own_groups(text: str, token: str) -> str:

@@ -13,13 +13,17 @@ import pyarrow.compute as pc
 from corpus.printable import printable
 
 # Outcomes of URLs that were answered and stored.
-FETCHED, ROBOTS_FILE, REDIRECT, NOT_FOUND, HTTP_ERROR = "fetched", "robots_file", "redirect", "http_404", "http_error"
+FETCHED, REDIRECT, NOT_FOUND, HTTP_ERROR = "fetched", "redirect", "http_404", "http_error"
+ROBOTS_FILE, SITEMAP, SITEMAP_INDEX = "robots_file", "sitemap", "sitemap_index"
+NO_PAGES = (ROBOTS_FILE, SITEMAP, SITEMAP_INDEX)  # kept for the record; no document is made of them
+# Pages that ask not to be kept: their links are followed, unless they ask for that too.
+NO_INDEX = "noindex"
 # Outcomes of URLs asked for in vain. `crawler_error` is a case that nobody foresaw, said in the detail.
 LOST = frozenset({"timeout", "connection_lost", "bad_response", "unreachable_host"})  # worth another attempt
 FAILURES = (*sorted(LOST), "refused_address", "bad_certificate", "too_large", "not_html", "bad_coding", "crawler_error")
 # Outcomes of URLs never asked for.
 OUT_OF_SCOPE, DISALLOWED, ROBOTS_UNREACHABLE = "out_of_scope", "robots_disallowed", "robots_unreachable"
-PAGE_LIMIT, URL_LIMIT, GIVEN_UP = "page_limit", "url_limit", "host_given_up"
+PAGE_LIMIT, BYTE_LIMIT, URL_LIMIT, GIVEN_UP = "page_limit", "byte_limit", "url_limit", "host_given_up"
 TOO_DEEP, TOO_MANY_REDIRECTS, MALFORMED = "too_deep", "too_many_redirects", "malformed_url"
 
 SNAPSHOT = pa.schema(
@@ -84,8 +88,8 @@ def sealed(indexes: Iterable[pa.Table]) -> pa.Table:
     """
     together = pa.concat_tables(list(indexes))
     kept, asked = np.asarray(together["warc"].is_valid()), np.asarray(together["fetched_at"].is_valid())
-    robots = np.asarray(pc.equal(together["outcome"], ROBOTS_FILE))
-    rank = np.select([kept & ~robots, kept, asked], [0, 1, 2], 3)
+    pages = kept & ~np.asarray(pc.is_in(together["outcome"], pa.array(NO_PAGES)))
+    rank = np.select([pages, kept, asked], [0, 1, 2], 3)
     ordered = together.append_column("rank", pa.array(rank)).sort_by([("url", "ascending"), ("rank", "ascending")])
     urls = ordered["url"].combine_chunks()
     first = np.ones(len(urls), bool)
@@ -116,12 +120,13 @@ def outcomes(index: pa.Table) -> dict[str, int]:
 
 
 def snapshot_digest(index: pa.Table) -> bytes:
-    """SHA-256 over the sorted (canonical URL, status, payload digest, content type) of stored responses.
+    """SHA-256 over the sorted (canonical URL, status, payload digest, content type) of kept answers to pages.
 
-    The content type is there because extraction decodes by its charset. Nothing of time or place is.
+    The content type is there because extraction decodes by its charset. Nothing of time or place is, and neither
+    are robots.txt and sitemaps, which no document is made of.
     """
     digest = hashlib.sha256()
-    captured = index.filter(index["warc"].is_valid())
+    captured = index.filter(pc.and_not(index["warc"].is_valid(), pc.is_in(index["outcome"], pa.array(NO_PAGES))))
     names = ("url", "status", "payload_digest", "content_type")
     keys = zip(*(captured[name].to_pylist() for name in names), strict=True)
     for url, status, payload, kind in sorted(keys, key=lambda key: (*key[:3], key[3] or "")):

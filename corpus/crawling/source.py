@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -44,11 +45,15 @@ class CrawlSource:
         tuple[Annotated[str, AfterValidator(_pattern)], ...], Doc("regular expressions of URLs left out")
     ] = ()
     max_pages: Annotated[int, Field(ge=1), Doc("URLs asked of one host at most")] = 100_000
+    max_host_bytes: Annotated[int, Field(ge=1), Doc("bytes of WARC that one host may fill")] = 1 << 40
     max_urls: Annotated[
         int, Field(ge=1), Doc("URLs of one host's crawl that are remembered, asked or not; later ones are counted")
     ] = 1_000_000
     max_depth: Annotated[int, Field(ge=0), Doc("links followed from a seed at most")] = 50
     max_redirects: Annotated[int, Field(ge=0), Doc("redirects followed in a row at most")] = 5
+    sitemaps: Annotated[
+        bool, Doc("sitemaps that robots.txt names are read, and what is in scope of them asked for")
+    ] = True
     max_bytes: Annotated[int, Field(ge=1), Doc("longer bodies are left as too_large, as transferred")] = 8 << 20
     max_decoded_bytes: Annotated[int, Field(ge=1), Doc("the same once decompressed")] = 64 << 20
     timeout_s: Annotated[
@@ -86,18 +91,25 @@ class Politeness:
 class Crawl:
     """What is crawled, how politely, and at which address:port hosts are found that DNS is not asked for.
 
-    Only hosts in `addresses` may lie in the crawler's own network.
+    Only hosts in `addresses` may lie in the crawler's own network. `previous` is the folder of an earlier crawl's
+    segments: what has not changed since is not sent again.
     """
 
     what: CrawlSource
     politeness: Politeness = field(default_factory=Politeness)
     addresses: Mapping[str, str] = field(default_factory=dict)
+    previous: Path | None = None
 
     @property
     def user_agent(self) -> str:
         """What servers are told: who asks, and whom to write to."""
         contact = self.politeness.contact
         return f"{self.what.user_agent} (+{contact})" if contact else self.what.user_agent
+
+    @property
+    def token(self) -> str:
+        """What robots.txt calls the crawler: the product token of its name (RFC 9309, section 2.2.1)."""
+        return self.what.user_agent.split("/")[0].split()[0].lower()
 
     def strangers(self) -> list[str]:
         """Hosts in scope that are not placed on loopback, where a contact is needed."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from corpus.crawling.frontier import Frontier, Link, Target
 from corpus.crawling.host import crawl_host
-from corpus.crawling.journal import file_stem
+from corpus.crawling.segments import file_stem
 from corpus.crawling.snapshot import SNAPSHOT, outcomes, sealed, snapshot_digest
 from corpus.crawling.source import Crawl, Politeness
 from corpus.document import canonical_url

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from inspect import signature
 
 from corpus.crawling.frontier import Frontier
 from corpus.crawling.host import crawl_host
@@ -28,15 +29,15 @@ def where(served, hosts=("help.sample",), **kwargs):
     return Politeness(**given), dict.fromkeys(hosts, address)
 
 
-def crawl(source, reach, folder, progress=None):
+def crawl(source, reach, folder, previous=None):
     """A whole crawl in one process, round by round; the stage runs the same rounds with a host an item."""
-    job = Crawl(source, *reach)
+    job = Crawl(source, *reach, previous)
     frontier, results = Frontier(source), {}
     due = frontier.hosts()
     while due:
         found = []
         for host in due:
-            results[host] = crawl_host(host, frontier.targets(host), job, folder, progress)
+            results[host] = crawl_host(host, frontier.targets(host), job, folder)
             found.extend(results[host].links)
         due = frontier.add(found)
     return sealed(results[host].index for host in sorted(results))
@@ -62,7 +63,8 @@ def html(*links, **kwargs):
 
 class RawServer:
     """Answers requests by path, over plain sockets: bytes are sent and the connection kept, a function is called
-    with the socket and the connection then closed. Everything that was asked is in `asked`, as (host, path).
+    with the socket (and the request's headers), and
+    the connection then closed. Everything that was asked is in `asked`, as (host, path).
     """
 
     def __init__(self, answers, tls=None):
@@ -97,11 +99,12 @@ class RawServer:
         with connection, connection.makefile("rb") as reader:
             try:
                 while request := self._request(reader):
-                    host, path = request
+                    path, headers = request
+                    host = headers.get("host", "")
                     self.asked.append((host, path))
                     given = self.answers.get((host, path), self.answers.get(path, answer(status="404 No")))
                     if callable(given):
-                        given(connection)
+                        given(connection, headers) if "request" in signature(given).parameters else given(connection)
                         return
                     connection.sendall(given)
             except OSError:
@@ -109,11 +112,11 @@ class RawServer:
 
     @staticmethod
     def _request(reader):
-        line, host = reader.readline().decode("latin-1").split(), ""
+        line, headers = reader.readline().decode("latin-1").split(), {}
         while (header := reader.readline()) not in (b"\r\n", b""):
             name, _, value = header.decode("latin-1").partition(":")
-            host = value.strip() if name.lower() == "host" else host
-        return (host, line[1]) if len(line) == 3 else None
+            headers[name.lower()] = value.strip()
+        return (line[1], headers) if len(line) == 3 else None
 
     def drip(self, head=b"", piece=b"x", every_s=0.01):
         """An answer that never ends: a piece at a time, until nobody listens."""

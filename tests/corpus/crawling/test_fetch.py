@@ -192,3 +192,15 @@ def test_what_has_been_fetched_is_never_over_the_limit(tmp_path):
         index = crawl(source, where(served, ("help.sample", "two.sample")), tmp_path)
     found = by_url(index)
     assert found["http://help.sample/b"] == "fetched" and found["http://help.sample/a"] == "page_limit"
+
+
+def test_a_host_fills_no_more_than_its_share(tmp_path):
+    names = [f"/{n:02d}" for n in range(30)]
+    with raw_server({"/": html(*names), **{name: html(text=name * 3000) for name in names}}) as served:
+        source = what(max_host_bytes=9000)
+        index = crawl(source, where(served), tmp_path)
+        assert crawl(source, where(served), tmp_path).equals(index)
+    counts = Counter(by_url(index).values())
+    size = sum(path.stat().st_size for path in tmp_path.glob("*.warc.gz"))
+    assert 9000 <= size < 9000 + 3000 and counts["fetched"] + counts["byte_limit"] == 31 and counts["byte_limit"] > 9
+    assert sum(served.counts().values()) == counts["fetched"] + 1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from corpus.configuration import FileRef
 from corpus.crawling.outcome import answered
 from corpus.crawling.snapshot import CrawlError
+from corpus.crawling.source import Crawl
 from corpus.sources.http import Head
 from corpus.sources.source import items, read
 from corpus.sources.warc import WarcSource
@@ -160,7 +161,7 @@ def test_a_header_cannot_forge_another(tmp_path):
 @given(st.text(max_size=80), st.text(max_size=80), st.sampled_from([200, 301, 302, 404]), st.binary(max_size=80))
 def test_no_header_and_no_body_escapes_its_outcome(location, kind, status, body):
     head = Head(status, {"location": location, "content-type": kind})
-    row = answered("http://help.sample/a/b", head, body, datetime.now(UTC), 1000)
+    row = answered("http://help.sample/a/b", head, body, datetime.now(UTC), Crawl(what(max_decoded_bytes=1000)))
     assert row.outcome in ("fetched", "redirect", "http_404", "http_error")
     assert all(link.isprintable() for link in row.links) and (row.content_type or "").isprintable()
 
@@ -170,7 +171,9 @@ def test_what_nobody_foresaw_costs_its_url_and_says_so(tmp_path, monkeypatch):
         raise RecursionError("\x1b[31m deep")
 
     monkeypatch.setattr("corpus.crawling.outcome.page_links", broken)
-    row = answered("http://help.sample/", Head(200, {"content-type": "text/html"}), b"<a>", datetime.now(UTC), 1000)
+    row = answered(
+        "http://help.sample/", Head(200, {"content-type": "text/html"}), b"<a>", datetime.now(UTC), Crawl(what())
+    )
     assert (row.outcome, row.detail) == ("crawler_error", "RecursionError: \\x1b[31m deep")
     monkeypatch.setattr("corpus.crawling.fetch.Connection.get", broken)
     with raw_server({}) as served, pytest.raises(CrawlError, match=r"crawler_error: RecursionError: \\x1b\[31m deep"):

@@ -7,11 +7,11 @@ from protego import Protego
 
 from corpus.crawling.robots import Robots
 
-AGENT = "SikuBot/0.1"
+TOKEN = "sikubot"
 
 
-def rules(text, agent=AGENT):
-    return Robots.of(200, text.encode(), agent)
+def rules(text, token=TOKEN):
+    return Robots.of(200, text.encode(), token)
 
 
 def test_groups_and_the_product_token():
@@ -19,7 +19,7 @@ def test_groups_and_the_product_token():
     found = rules(text)
     assert [found.allows(f"http://h.sample{path}") for path in ("/", "/a", "/a/b", "/中")] == [True, False, True, True]
     assert found.delay_s == 3
-    other = rules(text, "Unknown")
+    other = rules(text, "unknown")
     assert not other.allows("http://h.sample/") and other.delay_s == 0
 
 
@@ -35,7 +35,7 @@ def test_groups_and_the_product_token():
     ],
 )
 def test_absence_is_read_as_rfc_9309_says(status, allows, unreachable):
-    found = Robots.absent(status, AGENT)
+    found = Robots.absent(status, TOKEN)
     assert (found.allows("http://h.sample/"), found.unreachable, found.delay_s) == (allows, unreachable, 0)
 
 
@@ -80,5 +80,5 @@ def test_only_the_first_500_kib_count():
 
 @given(st.binary(max_size=300))
 def test_no_robots_file_fails(payload):
-    found = Robots.of(200, payload, AGENT)
+    found = Robots.of(200, payload, TOKEN)
     assert found.allows("http://h.sample/a?b=c") in (True, False) and found.delay_s >= 0
