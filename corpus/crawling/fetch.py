@@ -2,6 +2,7 @@
 
 import math
 import re
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,20 +32,28 @@ class Failure:
     failed_at: datetime
 
 
+class StoppedError(Exception):
+    """The crawl was stopped before this request."""
+
+
 class Pace:
     """Spaces the requests to one host: `delay_s` passes from the end of one to the start of the next."""
 
-    def __init__(self, delay_s: float, latest: datetime | None = None) -> None:
+    def __init__(self, delay_s: float, latest: datetime | None = None, stop: threading.Event | None = None) -> None:
         """`latest` is when an earlier crawl of the host asked last."""
         self.delay_s = delay_s
+        self._stop = stop or threading.Event()
         since = None if latest is None else (datetime.now(UTC) - latest).total_seconds()
         self._ended = -math.inf if since is None else time.monotonic() - max(since, 0.0)
 
     def wait(self, at_least: float = 0.0) -> None:
-        """Return when the next request may be sent, after `at_least` seconds."""
-        seconds = max(self._ended + self.delay_s - time.monotonic(), at_least)
-        if seconds > 0:
-            time.sleep(seconds)
+        """Return when the next request may be sent, after `at_least` seconds. Raises StoppedError."""
+        self.sleep(max(self._ended + self.delay_s - time.monotonic(), at_least))
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass. Raises StoppedError."""
+        if self._stop.wait(max(seconds, 0.0)):
+            raise StoppedError
 
     def sent(self) -> None:
         """A request has ended."""

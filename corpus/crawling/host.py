@@ -1,5 +1,6 @@
 """The fetch loop of one host: robots.txt first, breadth first, every URL in exactly one outcome."""
 
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -46,17 +47,22 @@ class HostCrawl:
 
 
 def crawl_host(
-    host: str, targets: Mapping[str, Target], crawl: Crawl, folder: Path, progress: Progress | None = None
+    host: str,
+    targets: Mapping[str, Target],
+    crawl: Crawl,
+    folder: Path,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
 ) -> HostCrawl:
     """Fetch what can be reached from `targets` within the host, into WARC segments below `folder`.
 
     Started again, with more targets or after a kill, it asks only for what no segment holds. Whatever the host
-    does is an outcome; raises CrawlError only for a damaged segment.
+    does is an outcome; raises CrawlError only for a damaged segment, StoppedError once `stop` is set.
     """
     earlier = None if crawl.previous is None else Segments(crawl.previous, host, crawl)
     with (
         Journal(folder, host, crawl) as journal,
-        closing(Client(crawl, Pace(crawl.politeness.delay_s, journal.latest))) as client,
+        closing(Client(crawl, Pace(crawl.politeness.delay_s, journal.latest, stop))) as client,
     ):
         asker = Asker(journal, client, earlier, progress or _silent)
         return _HostCrawler(host, crawl, asker, client.pace).run(targets)

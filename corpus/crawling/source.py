@@ -79,6 +79,7 @@ class Politeness:
         float, Field(ge=0), Doc("longest Crawl-delay and Retry-After obeyed; longer ones are cut to it")
     ] = 60.0
     retry_wait_s: Annotated[float, Field(ge=0), Doc("seconds before the first retry, doubled for each one after")] = 1.0
+    hosts_at_once: Annotated[int, Field(ge=1, le=1024), Doc("hosts that one worker asks at the same time")] = 32
     contact: Annotated[
         str,
         Field(pattern=r"^(|https?://[!-'*-~]+|[!-'*-~]+@[!-'*-~]+)$"),

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,16 +210,18 @@ def _crawl(session: Session, stage: Stage) -> Artifact:
     """Fetch a new snapshot, or go on with an unfinished one."""
     parent = session.plan.store.directory(stage.kind, stage.digest)
     generations = planning.crawl_generations(parent)
-    number = int(generations[-1].name.removeprefix("crawl-")) if generations else 0
-    if not generations or sealed("crawl", stage.digest, generations[-1]) is not None:
-        number += 1
-    directory = parent / f"crawl-{number:04d}"
+    finished = [path for path in generations if sealed("crawl", stage.digest, path) is not None]
+    unfinished = [path for path in generations if path not in finished]
+    highest = max((int(path.name.removeprefix("crawl-")) for path in generations), default=0)
+    directory = unfinished[-1] if unfinished else parent / f"crawl-{highest + 1:04d}"
     why = planning.why_new(stage, session.earlier)
     session.log.begun(stage, why)
     started = time.monotonic()
     context = session.context(stage, directory)
-    from pipelines.stages.crawl import served
+    from pipelines.stages.crawl import SEGMENTS, served
 
+    if finished:  # what has not changed since is not sent again
+        context = replace(context, where={**context.where, "previous": finished[-1] / SEGMENTS})
     with ExitStack() as servers:
         context = served(context, servers)
         mine = make(program("crawl"), [stage], (context,), session.workers(), session.log.say)

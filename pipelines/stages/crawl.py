@@ -1,14 +1,16 @@
-"""Crawl stage: rounds over hosts, each host one item that owns robots.txt, delay and fetch loop; ends in a sealed
-snapshot of WARC segments."""
+"""Crawl stage: rounds over hosts, an item for some of them; a host has one owner, which keeps its robots.txt and its
+delay. Ends in a sealed snapshot of WARC segments."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from corpus.crawling.frontier import Frontier, Link, Target
-from corpus.crawling.host import crawl_host
+from corpus.crawling.hosts import crawl_hosts
 from corpus.crawling.segments import file_stem
 from corpus.crawling.snapshot import SNAPSHOT, outcomes, sealed, snapshot_digest
 from corpus.crawling.source import Crawl, Politeness
@@ -46,7 +48,8 @@ def _crawl(context: Context, host: str) -> Crawl:
     own = hosts.get(host)
     if own is not None and own.delay_s is not None:
         politeness = replace(politeness, delay_s=own.delay_s)
-    return Crawl(context.what, politeness, {name: each.address for name, each in hosts.items()})
+    addresses = {name: each.address for name, each in hosts.items()}
+    return Crawl(context.what, politeness, addresses, context.where.get("previous"))
 
 
 class _Told:
@@ -65,31 +68,39 @@ class _Told:
 
 
 def crawl_item(work: Work, attempt: Attempt) -> None:
-    """Fetch what one round knows of one host."""
-    context, host = work.context, work.arguments["host"]
-    targets = {url: Target(*way) for url, way in work.arguments["targets"].items()}
-    folder = context.directory / SEGMENTS
-    found = crawl_host(host, targets, _crawl(context, host), folder, _Told(host))
-    attempt.shard(f"{work.arguments['phase']}-{work.name}", [found.index], SNAPSHOT)
-    attempt.figure("links", [[link.url, link.target.depth, link.target.redirects] for link in found.links])
+    """Fetch what one round knows of some hosts."""
+    context, phase = work.context, work.arguments["phase"]
+    hosts = {
+        host: {url: Target(*way) for url, way in targets.items()} for host, targets in work.arguments["hosts"].items()
+    }
+    results = crawl_hosts(hosts, partial(_crawl, context), context.directory / SEGMENTS, _Told)
+    for found in results:
+        attempt.shard(f"{phase}-{file_stem(found.host)}", [found.index], SNAPSHOT)
+    links = [link for found in results for link in found.links]
+    attempt.figure("links", [[link.url, link.target.depth, link.target.redirects] for link in links])
 
 
 def rounds(job: Job) -> Iterator[Phase]:
     """A host is visited again when other hosts led to more of it; what it has is not fetched twice."""
     (context,) = job
     frontier = Frontier(context.what)
-    due, latest = frontier.hosts(), {}
-    number = 0
+    due, number = frontier.hosts(), 0
+    latest: dict[str, tuple[str, str]] = {}  # host -> where its rows are: the phase and item that asked it last
     while due:
-        name = f"round-{number:04d}"
+        phase = f"round-{number:04d}"
         items = []
-        for host in due:
-            targets = {url: (way.depth, way.redirects) for url, way in frontier.targets(host).items()}
-            # Hosts wait for the network, not for each other: several are never few enough for one process.
-            items.append(Item(file_stem(host), SMALL_INPUT, {"phase": name, "host": host, "targets": targets}))
-            latest[file_stem(host)] = name
-        yield Phase(name, items, crawl_item, scratch=True)
-        commits = context.commits(name).values()
+        groups = math.ceil(len(due) / context.where["politeness"].hosts_at_once)
+        for group in range(groups):
+            name = f"hosts-{group:05d}"
+            hosts = {
+                host: {url: (way.depth, way.redirects) for url, way in frontier.targets(host).items()}
+                for host in due[group::groups]
+            }
+            # Hosts wait for the network: several groups are never few enough for one process.
+            items.append(Item(name, SMALL_INPUT, {"phase": phase, "hosts": hosts}))
+            latest |= {file_stem(host): (phase, name) for host in hosts}
+        yield Phase(phase, items, crawl_item, scratch=True)
+        commits = context.commits(phase).values()
         links = [Link(url, Target(depth, hops)) for commit in commits for url, depth, hops in commit.figures["links"]]
         due, number = frontier.add(links), number + 1
     yield Phase("seal", [Item("snapshot", 0, {"latest": latest})], seal_snapshot)
@@ -98,7 +109,8 @@ def rounds(job: Job) -> Iterator[Phase]:
 def seal_snapshot(work: Work, attempt: Attempt) -> None:
     """The index of all hosts, and every WARC segment beside it."""
     context = work.context
-    names = [(f"{phase}-{stem}", phase, stem) for stem, phase in sorted(work.arguments["latest"].items())]
+    latest = sorted(work.arguments["latest"].items())
+    names = [(f"{phase}-{stem}", phase, item) for stem, (phase, item) in latest]
     index = sealed(open_shard(context.file(*name)) for name in names)
     attempt.shard("index-00000", [index], SNAPSHOT)
     segments = [each.key for each in context.files.list(f"{SEGMENTS}/") if each.key.endswith(".warc.gz")]

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 from inspect import signature
@@ -70,6 +71,7 @@ class RawServer:
     def __init__(self, answers, tls=None):
         self._tls = tls
         self.answers, self.asked, self.stopped = answers, [], threading.Event()
+        self.spans = []  # (host, path, when it was asked, when the answer began)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -102,10 +104,12 @@ class RawServer:
                     path, headers = request
                     host = headers.get("host", "")
                     self.asked.append((host, path))
+                    began = time.monotonic()
                     given = self.answers.get((host, path), self.answers.get(path, answer(status="404 No")))
                     if callable(given):
                         given(connection, headers) if "request" in signature(given).parameters else given(connection)
                         return
+                    self.spans.append((host, path, began, time.monotonic()))
                     connection.sendall(given)
             except OSError:
                 return

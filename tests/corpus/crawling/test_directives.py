@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.crawling.directives import Directives, of_header, of_page
+from corpus.crawling.segments import Segments
+from corpus.crawling.source import Crawl
 from corpus.sources.source import items, read
 from tests.corpus.crawling.support import HTML, answer, by_url, crawl, html, page, raw_server, what, where
 
@@ -74,6 +76,8 @@ def test_what_asks_not_to_be_kept_is_not_kept(tmp_path):
         asked = served.counts()
         for path in tmp_path.glob("*.arrow"):
             path.unlink()  # links of what was not kept are in the WARC all the same
+        known = Segments(tmp_path, "help.sample", Crawl(what())).get("http://help.sample/meta")
+        assert known.links == ("http://help.sample/from-meta",)
         assert crawl(what(), where(served), tmp_path).equals(index)
     assert served.counts() == asked
     found = {url.removeprefix("http://help.sample/"): outcome for url, outcome in by_url(index).items()}

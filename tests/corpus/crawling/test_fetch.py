@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.crawling.fetch import retry_after
+from corpus.crawling.fetch import Pace, retry_after
 from tests.corpus.crawling.support import HTML, answer, by_url, crawl, details, html, raw, raw_server, what, where
+
+
+def watch(monkeypatch, slept):
+    """Note waits, and do not wait."""
+    monkeypatch.setattr(Pace, "sleep", lambda self, seconds: slept.append(seconds) if seconds > 0 else None)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ def test_what_follows_an_answer_is_never_the_next_ones(tmp_path):
 
 def test_delay_and_crawl_delay_space_requests(tmp_path, monkeypatch):
     slept = []
-    monkeypatch.setattr("corpus.crawling.fetch.time.sleep", slept.append)
+    watch(monkeypatch, slept)
     answers = {"/robots.txt": answer(b"User-agent: *\nCrawl-delay: 7"), "/": html("/a"), "/a": html()}
     with raw_server(answers) as served:
         crawl(what(), where(served, delay_s=0.5), tmp_path)
@@ -122,7 +127,7 @@ def test_delay_and_crawl_delay_space_requests(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("wanted", "obeyed"), [("1e9", 9), ("30", 9), ("8", 8), ("nan", 0), ("-5", 0), ("inf", 0)])
 def test_a_crawl_delay_without_measure_is_cut_and_said(tmp_path, monkeypatch, wanted, obeyed):
     slept = []
-    monkeypatch.setattr("corpus.crawling.fetch.time.sleep", slept.append)
+    watch(monkeypatch, slept)
     robots = answer(f"User-agent: *\nCrawl-delay: {wanted}".encode())
     with raw_server({"/robots.txt": robots, "/": html()}) as served:
         index = crawl(what(), where(served, longest_wait_s=9), tmp_path)
@@ -133,7 +138,7 @@ def test_a_crawl_delay_without_measure_is_cut_and_said(tmp_path, monkeypatch, wa
 
 def test_retry_after_outweighs_the_own_wait(tmp_path, monkeypatch):
     slept = []
-    monkeypatch.setattr("corpus.crawling.fetch.time.sleep", slept.append)
+    watch(monkeypatch, slept)
     own = [0.01, 0.02]
     for asked, wanted in (("3", [3.0, 3.0]), ("9" * 10, [60.0, 60.0]), ("²", own), ("9" * 5000, own), ("later", own)):
         busy = answer(b"", f"Retry-After: {asked}", status="503 Busy")
