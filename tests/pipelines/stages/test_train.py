@@ -7,7 +7,6 @@ import pytest
 from pipelines.stages.train import TrainerFailedError, start
 from tests.pipelines.talker import Talk
 
-
 ROOT = Path(__file__).parents[3]
 
 
