@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from conf.schema import Config
+from conf.walk import fields
 from pipelines.cli.reference import reference
 
 HOME = Path(__file__).resolve().parents[1]
@@ -14,6 +16,16 @@ PAGES = sorted([*HOME.glob("*.md"), *(HOME / "docs").glob("*.md")])
 def test_the_configuration_reference_is_the_schemas() -> None:
     way_out = "write it again: python -m pipelines.cli.reference docs/configuration.md"
     assert (HOME / "docs" / "configuration.md").read_text(encoding="utf-8") == reference(), way_out
+
+
+def test_the_configuration_reference_has_every_key() -> None:
+    page = (HOME / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = {row.rpartition(".")[2] for row in re.findall(r"^\| `([^`]+)` \|", page, re.M)}
+    discriminators = {"kind", "rule", "edit", "measure", "schedule"}
+    names = [name.split(".") for name in fields(Config)]
+    parents = {part for name in names for part in name[:-1]}
+    missing = {name[-1] for name in names} - rows - discriminators - parents
+    assert len(names) > 200 and not missing
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

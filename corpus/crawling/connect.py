@@ -66,9 +66,9 @@ def connect(
     candidates: list[_Candidate] = []
     for candidate in _resolve(name, port, deadline):
         numeric = candidate[1][0]
-        reason = None if trusted else refusal(numeric)
-        if reason is not None:
-            refused.append(f"{numeric} is {reason}: name {netloc} under site.hosts to allow it")
+        block = None if trusted else refusal(numeric)
+        if block is not None:
+            refused.append(f"{numeric} is {block}: name {netloc} under site.hosts to allow it")
         elif not strangers and refusal(numeric) != LOOPBACK:
             refused.append(f"{numeric} is not on loopback: set site.politeness.contact to ask {netloc}")
         else:

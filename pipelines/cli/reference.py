@@ -38,7 +38,7 @@ def _section(name: str) -> Iterator[str]:
             groups.setdefault((key.path.rpartition(".")[0], key.when), []).append(key)
     for (path, when), keys in groups.items():
         if path:
-            yield f"### `{path}` with `{when}`"
+            yield f"### `{path}`" + (f" with `{when}`" if when else "")
             yield ""
         yield "| key | type | default | |"
         yield "|---|---|---|---|"

@@ -141,21 +141,24 @@ def _line(kind: type) -> str:
     return " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
 
 
-def alternatives(kind: Any, prefix: str = "") -> Iterator[Key]:  # noqa: ANN401
-    """Keys that a choice would bring in: of every member of every union, mapping members as `<name>`."""
+def alternatives(kind: Any, prefix: str = "", within: str = "") -> Iterator[Key]:  # noqa: ANN401
+    """Keys that a choice or a name would bring in: of every member of every union, mapping members as `<name>`.
+
+    `within` is the choice that brings in the dataclass itself.
+    """
     for name, field in fields_of(kind).items():
         mapped = _mapped(field.annotation)
         path = f"{prefix}{name}.<name>" if mapped is not None else f"{prefix}{name}"
         kinds = members(mapped if mapped is not None else field.annotation)
         tag = _tag(kinds) if kinds else ""
         for member in kinds:
-            when = f"{tag}={_choices(fields_of(member)[tag].annotation)[0]}" if tag else ""
+            when = f"{tag}={_choices(fields_of(member)[tag].annotation)[0]}" if tag else within
             for inner, below in fields_of(member).items():
-                if tag and inner != tag:
+                if (when or mapped is not None) and inner != tag:
                     choices = _choices(below.annotation)
                     told = type_name(below.annotation)
-                    yield Key(f"{path}.{inner}", told, default_of(below), "", choices, doc_of(below), when)
-            yield from alternatives(member, f"{path}.")
+                    yield Key(f"{path}.{inner}", told, default_of(below), "", choices, doc_of(below))
+            yield from alternatives(member, f"{path}.", when)
 
 
 @dataclass(frozen=True, slots=True)

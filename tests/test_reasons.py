@@ -1,0 +1,110 @@
+"""docs/reasons.md lists every reason that the code can give, and no other."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from corpus.crawling.snapshot import FAILURES
+from corpus.edits import AnyEdit
+from corpus.plugins import family_of
+from tests.slugs import Slugs
+
+HOME = Path(__file__).resolve().parents[1]
+PAGE = (HOME / "docs" / "reasons.md").read_text(encoding="utf-8")
+DEAD = ("corpus/sources", "corpus/extract.py", "corpus/crawling/captures.py")
+# Something for each edit to change.
+TEXTS = [
+    "a\x00b",
+    "a\r\nb",
+    " a  \n\n\n\nb",
+    "e\u0301",
+    "mail a.b@example.org",
+    "电话：13812345678",
+    "11010519491231002X",
+]
+
+
+def listed(title: str) -> list[str]:
+    """The slugs of a section's table, in its order."""
+    section = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.M)
+
+
+def rules(pattern: str, *within: str) -> Iterator[str]:
+    """Names of the rules in packaged YAML, of a preset or of the stages of a recipe."""
+    for path in sorted((HOME / "conf").glob(pattern)):
+        body: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        for stage in [body] if not within else [body.get(name, {}).get("rules", {}) for name in within]:
+            yield from stage
+
+
+def changes() -> set[str]:
+    """What the packaged edits say of their spans."""
+    family = family_of(AnyEdit)
+    assert family is not None
+    found: set[str] = set()
+    for name, edit in family.members.items():
+        given = set(edit(order=0).spans(pa.array(TEXTS, pa.large_string()))["reason"].to_pylist())
+        assert given, f"edit {name} changes none of TEXTS: add one that it does"
+        found |= given
+    return found
+
+
+def sections() -> dict[str, set[str]]:
+    """Slugs as the code has them, by the section of the page that they belong to."""
+    stages = Slugs("pipelines/stages").found()
+    extract = Slugs("pipelines/stages/extract.py", *DEAD).found()
+    split = Slugs("pipelines/stages/split.py", "pipelines/stages/verdicts.py").found()
+    split |= {f"unfit_{name}" for name in rules("recipe/*.yaml", "split")}
+    return {
+        "Crawl outcomes": {*FAILURES} | Slugs("corpus/crawling").found() - Slugs(DEAD[-1]).found(),
+        "Dead letters": extract - {"markup", "transcoding"},
+        "Changes of text": changes() | {"markup", "transcoding"},
+        "Split": split,
+        "Dedupe and decontamination": stages - extract - split,
+        "Rules": {*rules("filters/*.yaml"), *rules("detox/*.yaml"), *rules("recipe/*.yaml", "filter", "detox")},
+    }
+
+
+@pytest.mark.parametrize(("title", "slugs"), sections().items(), ids=lambda each: each if isinstance(each, str) else "")
+def test_the_page_and_the_code_have_the_same_reasons(title: str, slugs: set[str]) -> None:
+    page = listed(title)
+    told = f"docs/reasons.md, {title}: lacks {sorted(slugs - {*page})}, has too much {sorted({*page} - slugs)}"
+    assert set(page) == slugs and len(page) == len(slugs) > 2, told
+
+
+def test_no_reason_falls_between_the_sections() -> None:
+    every = Slugs("corpus", "pipelines").found()
+    assert len(every) > 50 and not every - set().union(*sections().values())
+    assert re.findall(r"^## (.*)$", PAGE, re.M) == list(sections())
+
+
+def test_what_to_change_is_a_key() -> None:
+    keys = (HOME / "docs" / "configuration.md").read_text(encoding="utf-8")
+    named = [key for row in re.findall(r"^\|.*\| (.*) \|$", PAGE, re.M) for key in re.findall(r"`([\w.]+)`", row)]
+    missing = [key for key in named if not re.search(rf"\b{key.rpartition('.')[2]}\b", keys)]
+    assert len(named) > 30 and not missing
+
+
+def test_a_slug_is_found_wherever_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(
+        'GONE = "gone"\n'
+        "class Row:\n    url: str\n    outcome: str\n"
+        "def why(x):\n    return GONE if x else 'torn'\n"
+        "def read(x):\n"
+        "    reason, detail = (None, '') if x else ('shut', 'no reason at all')\n"
+        "    Row('http://a/', why(x)); Row(url='b', outcome='late')\n"
+        "    for name, other in (('near', 1), ('far', 2)):\n        judged(name, reason=name)\n"
+        "    columns['reason'] = array(['again'] * 3)\n"
+        "    dropped['out'] = 1\n"
+        "    return Tally(removed={'tags': 1})\n"
+        "class Tally:\n    removed: dict\n",
+        encoding="utf-8",
+    )
+    found = Slugs(str(tmp_path)).found()
+    assert found == {"gone", "torn", "shut", "late", "near", "far", "again", "out", "tags"}
