@@ -6,6 +6,7 @@ Read off the syntax trees, so that a slug written down in one place of the code 
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[1]
@@ -21,7 +22,7 @@ class Slugs:
     def __init__(self, *paths: str) -> None:
         places = [HOME / path for path in paths]
         files = [file for place in places for file in (sorted(place.rglob("*.py")) if place.is_dir() else [place])]
-        self._trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+        self._trees = [_parsed(file) for file in files]
         self._parameters: dict[str, list[str]] = {}
         self._returns: dict[str, list[ast.expr]] = defaultdict(list)
         self._constants: Scope = defaultdict(list)
@@ -106,6 +107,11 @@ class Slugs:
             elif name in self._returns and name not in seen:
                 for returned in self._returns[name]:
                     yield from self._strings(returned, {}, index, seen | {name})
+
+
+@cache
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def _names(function: ast.FunctionDef) -> list[str]:
