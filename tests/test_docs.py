@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ TEXTS = [
 
 def test_the_configuration_reference_is_the_schemas() -> None:
     way_out = "write it again: python -m pipelines.cli.reference docs/configuration.md"
-    assert REFERENCE == reference(), way_out
+    assert reference() == REFERENCE, way_out
 
 
 def test_the_configuration_reference_has_every_key() -> None:
@@ -85,6 +86,7 @@ def changes() -> set[str]:
     return found
 
 
+@cache
 def sections() -> dict[str, set[str]]:
     """Slugs as the code has them, by the section of the page that they belong to."""
     stages = Slugs("pipelines/stages").found()
