@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from corpus.verdict import ReconciliationError, Tally
-from pipelines.engine.files import explained
+from pipelines.engine.files import Posix, explained
 from pipelines.engine.identity import Json
-from pipelines.engine.lease import Lease, try_acquire
+from pipelines.engine.lease import Lease, Watch
 from pipelines.engine.progress import Progress
 from pipelines.engine.runner import Workers, run_phase
 from pipelines.engine.stage import Context, Job, Program, Stage
@@ -26,17 +26,17 @@ POLL_S = 0.2
 @contextmanager
 def owned(directory: Path, done: Callable[[], bool], say: Say) -> Iterator[bool]:
     """Hold the lease of a folder; yields False without it if someone else finishes the work first."""
-    directory.mkdir(parents=True, exist_ok=True)
-    told = False
+    name = "/".join(directory.parts[-3:])
+    watch, told = Watch(Posix(directory), name), False
     while True:
         if done():
             yield False
             return
-        held = try_acquire(directory, say)
+        held = watch.try_acquire(say)
         if isinstance(held, Lease):
             break
         if not told:
-            say(f"waiting for {'/'.join(directory.parts[-3:])}, which {held} is making")
+            say(f"waiting for {name}, which {held} is making")
             told = True
         time.sleep(POLL_S)
     try:

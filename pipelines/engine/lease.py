@@ -1,117 +1,169 @@
-"""One owner a stage: a lease with host, pid, job and heartbeat. A dead owner's lease is taken over."""
+"""One owner a stage: a lease that its owner beats, whole states that replace each other. The dead are taken over.
 
-import fcntl
+No clock is compared with another's: a lease is stale when its beat stood still while it was watched. Where the owner's
+processes can be seen from here, one that has ended is known at once.
+"""
+
 import json
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from corpus.fault import fault_point
+from pipelines.engine.files import Files, StoreError
 
 HEARTBEAT_S = 5.0
-STALE_S = 60.0  # for owners on other hosts, whose processes cannot be asked
+STALE_S = 60.0
+KEY = "lease"
+FREE = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who holds a lease. `started` tells a process from a later one with the same pid."""
+    """Who holds a lease. `started` tells a process from a later one with the same pid, `token` one hold from another.
+
+    `place` is where a pid means this process: a system since its start, and a namespace of pids there.
+    """
 
     host: str
+    place: str
     pid: int
-    started: float
+    started: int  # clock ticks since the system's start, as /proc tells
     job: str
+    token: str
 
     def __str__(self) -> str:
+        if not self.pid:
+            return "someone whose lease is damaged"
         return f"process {self.pid} on {self.host}" + (f" (job {self.job})" if self.job else "")
+
+
+UNKNOWN = Owner("", "", 0, 0, "", "")
 
 
 def this_process() -> Owner:
     """The owner that this process would be."""
-    job = os.environ.get("SLURM_JOB_ID", "")
-    return Owner(socket.gethostname(), os.getpid(), psutil.Process().create_time(), job)
+    _, started = _state(os.getpid())
+    return Owner(
+        socket.gethostname(), _place(), os.getpid(), started, os.environ.get("SLURM_JOB_ID", ""), uuid.uuid4().hex
+    )
 
 
-def _read(path: Path) -> Owner | None:
-    try:
-        return Owner(**json.loads(path.read_text()))
-    except FileNotFoundError:
+def _place() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+
+
+def _state(pid: int) -> tuple[str, int]:
+    """State and start of a process (proc(5), fields 3 and 22). Raises FileNotFoundError, ProcessLookupError."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0], int(fields[19])
+
+
+def runs(owner: Owner) -> bool | None:
+    """Whether an owner's process runs; None where that cannot be seen from here."""
+    if owner.place != _place():
         return None
-    except (ValueError, TypeError):  # torn: the machine went down in the middle of its write
-        return Owner("unknown", 0, 0.0, "")
-
-
-def _alive(owner: Owner, path: Path) -> bool:
-    """Whether the owner still runs: here by its process, elsewhere by its heartbeat."""
     try:
-        age = time.time() - path.stat().st_mtime
-    except FileNotFoundError:
+        state, started = _state(owner.pid)
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    if owner.host != socket.gethostname():
-        return age < (HEARTBEAT_S if owner.pid == 0 else STALE_S)
+    return state not in "ZX" and started == owner.started
+
+
+def _encode(owner: Owner, beat: int) -> bytes:
+    return json.dumps({"owner": asdict(owner), "beat": beat}).encode()
+
+
+def _decode(data: bytes) -> Owner:
+    """The owner that a lease names, UNKNOWN for a damaged one."""
     try:
-        process = psutil.Process(owner.pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        # Start times move when the clock is set: a process that beats is not taken for a later one with its pid.
-        return abs(process.create_time() - owner.started) < 1.0 or age < STALE_S
-    except psutil.NoSuchProcess:
-        return False
+        owner = Owner(**json.loads(data)["owner"])
+        whole = all(type(value) is type(getattr(UNKNOWN, name)) for name, value in asdict(owner).items())
+    except (ValueError, TypeError, KeyError):
+        return UNKNOWN
+    return owner if whole and 0 < owner.pid < 1 << 31 else UNKNOWN
 
 
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Serialises reading and taking a lease; the lock ends with its process."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def holder(files: Files) -> Owner | None:
+    """Who holds the lease of a folder, unless that process is seen to have ended."""
+    current = files.tagged(KEY)
+    if current is None or current[0] == FREE:
+        return None
+    owner = _decode(current[0])
+    return None if runs(owner) is False else owner
 
 
 class Lease:
     """A held lease; its heartbeat runs until `release`."""
 
-    def __init__(self, path: Path, owner: Owner) -> None:
-        self._path, self._owner, self._stop = path, owner, threading.Event()
+    def __init__(self, files: Files, owner: Owner, tag: str) -> None:
+        self._files, self._owner, self._tag, self._stop = files, owner, tag, threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
 
     def _beat(self) -> None:
+        beat = 0
         while not self._stop.wait(HEARTBEAT_S):
-            if not self.held():  # taken over: commits are guarded by their own records
-                return
-            with suppress(FileNotFoundError):
-                os.utime(self._path)
+            beat += 1
+            with suppress(StoreError, OSError):  # a disk that is full now takes the next one
+                tag = self._files.swap(KEY, _encode(self._owner, beat), self._tag)
+                if tag is None:  # taken over: commits are guarded by their own records
+                    return
+                self._tag = tag
 
     def held(self) -> bool:
         """Whether the lease is still this owner's; one that slept past STALE_S may have lost it."""
-        return _read(self._path) == self._owner
+        current = self._files.tagged(KEY)
+        return current is not None and _decode(current[0]) == self._owner
 
     def release(self) -> None:
-        """Stop the heartbeat and remove the lease, if it is still this owner's."""
+        """Stop the heartbeat and free the lease, if it is still this owner's."""
         self._stop.set()
         self._thread.join()
-        with _exclusive(self._path.with_suffix(".lock")):
-            if self.held():
-                self._path.unlink()
+        if self.held():
+            try:
+                self._files.swap(KEY, FREE, self._tag)
+            except StoreError:  # a full disk lets nothing be written, but things be taken away
+                self._files.delete(KEY)
 
 
-def try_acquire(directory: Path, say: Callable[[str], None]) -> Lease | Owner:
-    """The lease of a stage's folder, or the living owner that holds it."""
-    path, me = directory / "lease.json", this_process()
-    with _exclusive(path.with_suffix(".lock")):
-        holder = _read(path)
-        if holder is not None and _alive(holder, path):
-            return holder
-        if holder is not None:
-            say(f"took over the lease of {directory.name} from {holder}, which has ended")
-        temporary = path.with_suffix(f".{me.pid}.tmp")
-        temporary.write_text(json.dumps(asdict(me)))
-        temporary.replace(path)
-    fault_point("lease:taken")
-    return Lease(path, me)
+class Watch:
+    """Tries to get a lease, again and again, and notices when its beat stands still meanwhile."""
+
+    def __init__(self, files: Files, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._files, self._name, self._clock = files, name, clock
+        self._seen: tuple[bytes, str] | None = None
+        self._since = 0.0
+
+    def try_acquire(self, say: Callable[[str], None]) -> Lease | Owner:
+        """The lease, or the owner that holds it."""
+        current = self._files.tagged(KEY)
+        if current is None or current[0] == FREE:
+            return self._take(current[1] if current else None)
+        if current != self._seen:
+            self._seen, self._since = current, self._clock()
+        owner, still = _decode(current[0]), self._clock() - self._since
+        running = runs(owner)
+        if running or (running is None and still < STALE_S):
+            return owner
+        taken = self._take(current[1])
+        if isinstance(taken, Lease):
+            why = "which has ended" if running is False else f"whose heart has not beaten for {still:.0f} s"
+            say(f"took over the lease of {self._name} from {owner}, {why}")
+        return taken
+
+    def _take(self, tag: str | None) -> Lease | Owner:
+        me = this_process()
+        taken = self._files.swap(KEY, _encode(me, 0), tag)
+        if taken is None:
+            current = self._files.tagged(KEY)
+            return _decode(current[0]) if current else UNKNOWN
+        fault_point("lease:taken")
+        return Lease(self._files, me, taken)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.engine.files import Posix
-from pipelines.engine.lease import Lease, try_acquire
+from pipelines.engine.lease import Lease, Watch, holder
+from pipelines.engine.lease import KEY as LEASE
 from pipelines.engine.store import MANIFEST, Store
 from pipelines.past.history import History, open_run, run_names
 
@@ -27,7 +28,7 @@ def collect_garbage(root: Path, out: Out, remove: bool = False) -> int:
     for name in run_names(root):
         reachable |= own_folders(open_run(root, name))
     folders = list(Store(root).stage_folders())
-    busy = [(folder, owner) for folder in folders if (owner := _holder(folder, out))]
+    busy = [(folder, owner) for folder in folders if (owner := holder(Posix(folder)))]
     garbage = [folder for folder in folders if folder not in reachable and folder not in {f for f, _ in busy}]
     total = 0
     for folder in garbage:
@@ -52,29 +53,18 @@ def collect_garbage(root: Path, out: Out, remove: bool = False) -> int:
     return 0
 
 
-def _holder(folder: Path, out: Out) -> str:
-    """The living owner of a folder's lease, if it has one."""
-    if not (folder / "lease.json").exists():
-        return ""
-    held = try_acquire(folder, out)
-    if isinstance(held, Lease):
-        held.release()
-        return ""
-    return str(held)
-
-
 def _remove(folder: Path, out: Out) -> None:
     """Empty a folder under its lease; a process that wants it meanwhile finds it empty and makes it anew."""
-    held = try_acquire(folder, out)
+    files = Posix(folder)
+    held = Watch(files, folder.name).try_acquire(out)
     if not isinstance(held, Lease):
         out(f"kept {folder}: {held} has just begun to make it")
         return
-    files = Posix(folder)
     files.delete(MANIFEST)  # first: without it the folder is no result, whatever a kill leaves
     for each in files.list():
-        if each.key not in ("lease.json", "lease.lock"):
+        if not each.key.startswith(f"{LEASE}/"):
             files.delete(each.key)
+    files.delete(LEASE)
     held.release()
-    files.delete("lease.lock")
     if not files.list():
         files.delete("")

@@ -48,7 +48,7 @@ def test_the_manifest_is_last_and_scratch_goes(made):
     assert {"host", "seconds", "python"} <= manifest["record"].keys()
     assert sorted(manifest["files"]) == [f"documents-{i:05d}" for i in range(BUCKETS)]
     here = {path.name for path in directory.iterdir()}
-    assert here == {"manifest.json", "lease.lock", "commits", *(e["file"] for e in manifest["files"].values())}
+    assert here == {"manifest.json", "lease", "commits", *(e["file"] for e in manifest["files"].values())}
     assert [path.name for path in (directory / "commits").iterdir()] == ["gather.jsonl"]
     assert {name: entry["item"] for name, entry in manifest["files"].items()} == {
         f"documents-{i:05d}": f"gather/{i:05d}" for i in range(BUCKETS)
@@ -314,7 +314,7 @@ def whole(root, expected):
     (directory,) = root.glob("squares/*/*")
     assert build(root) == expected
     here = {path.name.partition("-")[0] for path in directory.iterdir()}
-    assert here - {"lease.lock"} == {"manifest.json", "documents", "commits"}
+    assert here - {"lease"} == {"manifest.json", "documents", "commits"}
     assert len(list(directory.glob("documents-*"))) == BUCKETS
 
 
