@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.fault import fault_point
 from corpus.shard import open_shard, sha256_file, write_shard
 from pretrain.config import Layout, padded_vocabulary
 from pretrain.data.shards import TokenShards
@@ -230,6 +231,7 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
     temporary = documents.with_suffix(".tmp")
     write_shard(temporary, tables, DOCUMENTS, compressed=False)
     temporary.rename(documents)
+    fault_point("evaluate.result:write")
     result = {
         "checkpoint": None if job.checkpoint is None else Path(job.checkpoint).name,
         "vocabulary": job.vocabulary,

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from corpus.fault import fault_point
+
 Status = Literal["taken", "skipped", "rolled_back"]
 
 
@@ -61,6 +63,7 @@ class Journal:
         try:
             with self.path.open("ab", buffering=0) as file:
                 for row in rows:
+                    fault_point("train.journal:row")
                     line = json.dumps(asdict(row)).encode() + b"\n"
                     if file.write(line) != len(line):
                         raise OSError("only part of the row was written")

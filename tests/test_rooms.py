@@ -11,7 +11,7 @@ HOME = Path(__file__).resolve().parents[1]
 ROOMS = ("corpus", "pipelines", "kernels", "pretrain", "conf")
 # The entry points, which read the configuration, are the only ones that import conf.
 ENTRY = {f"pipelines/cli/{name}.py" for name in ("main", "commands", "show", "completion", "reference")}
-LENT = {"corpus.configuration", "corpus.document", "corpus.shard", "corpus.order"}
+LENT = {"corpus.configuration", "corpus.document", "corpus.fault", "corpus.shard", "corpus.order"}
 # pipelines starts pretrain by its command line; these say what the job file holds and what the journal says.
 JOB = {"pretrain.config", "pretrain.job", "pretrain.journal"}
 # Within pipelines: each room may import those after it, and none before it.

@@ -82,6 +82,7 @@ class Journal(Segments):
             row = replace(row, warc=self.path(SUFFIX).name, offset=at + row.offset)
         self._file.write(records)
         self._file.flush()  # to the system, so that a kill loses nothing; to the disk with the segment
+        fault_point("crawl:record")
         self._take(row)
         if len(self._pending) >= self.crawl.politeness.segment_pages or at + len(records) >= SEGMENT_BYTES:
             self.commit()
@@ -98,6 +99,7 @@ class Journal(Segments):
         fault_point("crawl:segment")
         self.pages -= sum(row.outcome not in NO_PAGES for row in self._pending.values())
         self.append(self.cache(table(self._pending.values(), SEGMENT)))
+        fault_point("crawl:rows")
         self._pending.clear()
 
     def file(self, row: Row) -> Path:

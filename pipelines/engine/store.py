@@ -92,7 +92,7 @@ def load(kind: str, digest: str, directory: Path) -> Artifact | None:
         return None
     if files.folders("commits"):  # killed between the manifest and its sweep
         with contextlib.suppress(ReadOnlyError):
-            sweep(files, artifact.files)
+            sweep(files, kind, artifact.files)
     return artifact
 
 
@@ -146,7 +146,7 @@ def seal(
             raise StoreError(f"{directory / MANIFEST}: made twice, with other content. Remove {directory}, run again")
         entries = {name: Entry(**entry) for name, entry in first["files"].items()}
     fault_point(f"{kind}:sealed")
-    sweep(store, entries)
+    sweep(store, kind, entries)
 
 
 def _refuse_other_content(store: Files, content: str) -> None:
@@ -171,7 +171,7 @@ def reopen(directory: Path) -> None:
     store.delete(MANIFEST)
 
 
-def sweep(store: Files, entries: Mapping[str, Entry]) -> None:
+def sweep(store: Files, kind: str, entries: Mapping[str, Entry]) -> None:
     """Remove scratch, commit records and files of abandoned attempts from a finished stage.
 
     Summaries of the phases that made its files stay, for `reopen`.
@@ -180,6 +180,7 @@ def sweep(store: Files, entries: Mapping[str, Entry]) -> None:
     for each in store.list():
         if "/" not in each.key and each.key not in keep:
             store.delete(each.key)
+            fault_point(f"{kind}:sweep")
     phases = {entry.item.partition("/")[0] for entry in entries.values() if not entry.referred}
     for each in store.list("commits/"):
         name = each.key.removeprefix("commits/")

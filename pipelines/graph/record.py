@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from corpus.fault import fault_point
 from pipelines.engine.files import Posix
 from pipelines.graph.run import Session
 
@@ -45,6 +46,7 @@ def keep_record(
             os.utime(path)
             return folder, False
     finish(session, folder, record, seconds)
+    fault_point("record:report")
     Posix(folder).put(path.name, json.dumps(record, indent=1, sort_keys=True).encode())
     return folder, True
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.engine.files import Posix
-from pipelines.engine.lease import Lease, Watch, holder
 from pipelines.engine.lease import KEY as LEASE
+from pipelines.engine.lease import Lease, Watch, holder
 from pipelines.engine.store import MANIFEST, Store
 from pipelines.past.history import History, open_run, run_names
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from corpus.fault import fault_point
 from pretrain.models.binding import Box
 
 FORMAT = 2
@@ -116,8 +117,10 @@ def commit(folder: Path, final: Path, content: Mapping[str, Any], parts: Sequenc
     path.write_text(json.dumps(manifest, sort_keys=True), encoding="utf-8")
     sync(path)
     sync(folder)
+    fault_point("train.checkpoint:manifest")
     folder.rename(final)
     sync(final.parent)
+    fault_point("train.checkpoint:committed")
 
 
 class Checkpoint:

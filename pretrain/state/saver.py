@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from corpus.fault import fault_point
 from pretrain.engine.optimizer import WEIGHT, Optimizer
 from pretrain.models.binding import Box
 from pretrain.models.build import ModelPart
@@ -90,6 +91,7 @@ class Saver:
         rank, stored = self._mesh.rank, []
         with (folder / f"rank-{rank}.bin").open("wb") as file:
             for box, kind, values in entries:
+                fault_point("train.checkpoint:part")
                 stored += checkpoint.write_box(file, box.weight.name, kind, box, values)
             file.flush()
             os.fsync(file.fileno())
@@ -109,6 +111,7 @@ class Saver:
                 )
             time.sleep(0.02)
         parts = [[Stored(*row) for row in json.loads(report.read_text(encoding="utf-8"))] for report in reports]
+        fault_point("train.checkpoint:parts")
         for report in reports:
             report.unlink()
         checkpoint.commit(folder, final, content, parts)

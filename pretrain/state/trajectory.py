@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from corpus.fault import fault_point
 from pretrain.job import TrainJob
 
 _STEP = re.compile(r"step-(\d+)")
@@ -45,6 +46,7 @@ def prune(directory: Path, upto: int, keep: int, protected: set[int]) -> None:
         if step not in protected:
             doomed = path.with_name(f"{path.name}.tmp-removed")
             path.rename(doomed)  # a kill in between leaves an unfinished folder, never a torn checkpoint
+            fault_point("train.checkpoint:pruned")
             shutil.rmtree(doomed)
 
 

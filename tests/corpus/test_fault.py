@@ -1,5 +1,6 @@
 """A fault is reached where it is aimed at, the n-th time, and does what it is asked."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -104,3 +105,22 @@ def test_a_first_process_is_that_of_its_own_fault(monkeypatch):
     monkeypatch.setenv(VARIABLE, "x:commit:9")
     fault_point("x:commit")
     assert os.environ[fault._FIRST] == f"x:commit:9 {os.getpid()}"
+
+
+def test_a_run_lists_its_moments(monkeypatch, tmp_path):
+    log = tmp_path / "log"
+    monkeypatch.setenv(fault.LOG, str(log))
+    fault_point("x.y:commit")
+    child = os.fork()
+    if child == 0:
+        fault_point("x:seal")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert log.read_text().splitlines() == [f"x.y:commit {os.getpid()}", f"x:seal {child}"]
+
+
+def test_a_full_disk(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "x:commit:1:full")
+    with pytest.raises(OSError, match="No space left on device, as SIKU_FAULT asked at x:commit") as error:
+        fault_point("x:commit")
+    assert error.value.errno == errno.ENOSPC

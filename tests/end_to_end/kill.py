@@ -1,337 +1,291 @@
-"""The kill campaign: `python -m tests.end_to_end.kill --rounds N --store DIR [--seed S]`.
+"""The kill campaign: `python -m tests.end_to_end.kill --store DIR [--rounds N] [--seed S] [--brief]`.
 
-A run is ended by SIGKILL again and again, in every stage and at the moments that hurt most, and begun anew at once,
-while orphans may still live. What it leaves in the end must equal what an undisturbed run leaves.
+Nothing here waits for a moment. An undisturbed run lists all at which it can be ended (SIKU_FAULT_LOG), and every fault
+point in the code must be among them. Then a run is ended at each in turn (SIKU_FAULT) and begun anew at once, in the
+same store; what is finished there must always equal what the undisturbed run left.
 """
 
 import argparse
+import ast
+import ctypes
+import logging
 import os
 import random
+import re
 import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import FrameType
+from typing import Any
 
 import psutil
 
-from tests.end_to_end.support import (
-    MADE,
-    REPOSITORY,
-    TINY,
-    TO_DO,
-    differing,
-    environment,
-    fingerprint,
-    small_site,
-    spoken,
-)
+from corpus.fault import LOG, VARIABLE
+from tests.end_to_end import launch
+from tests.end_to_end.support import REPOSITORY, TINY, differing, fingerprint, small_site, spoken
 
-How = Literal["group", "parent"]
-Moment = Literal["random", "workers", "commit", "checkpoint write", "before its manifest"]
-STAGES = (
-    "source",
-    "extract",
-    "clean",
-    "measure",
-    "split",
-    "filter",
-    "detox",
-    "dedupe",
-    "decontaminate",
-    "tokenizer",
-    "tokens",
-    "held_out",
-    "train",
-    "untrained",
-    "evaluate",
-)
-WORKERS = ("extract", "measure")  # killed while Beam's worker processes are at work
-MARK = "SIKU_KILL_CAMPAIGN"
-STEPS = 12
-PATIENCE_S = 180.0
-GRACE_S = 15.0  # for orphans to notice that their parent is gone
+ACTIONS = ("kill", "parent", "group")
+PACKAGES = ("corpus", "pipelines", "pretrain")
+BUSY_UNTIL = "measure"  # with worker processes, which cost seconds to start, no further
+PATIENCE_S = 180  # for a run; beyond it, it hangs
+GRACE_S = 15  # for its children to end after it
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h: orphans become this process's children
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Where and how a run is to be ended."""
+    """A moment, and who is ended there: the process that is at it, the run's first (`parent`) or its `group`."""
 
-    stage: str
-    how: How
-    moment: Moment = "random"
+    moment: str
+    action: str
+    workers: bool = False  # whether Beam's worker processes are at work
 
-
-@dataclass(slots=True)
-class Killed:
-    """What happened: the stage it was in, what was on disk, whether the moment was met, what lived on for a while."""
-
-    plan: Kill
-    stage: str
-    on_disk: str
-    met: bool
-    children: int  # processes below the parent when it was killed; not counted where the moment is aimed at
-    orphans: int  # of them, alive right after
+    def __str__(self) -> str:
+        return f"{self.moment}:1:{self.action}"
 
 
-@dataclass(slots=True)
-class Round:
-    """One store, killed many times."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: its status (-9 killed), what it said, the processes that outlived it, those that would not end,
+    and the moments it reached: whether another process than the run's first was there."""
 
-    kills: list[Killed] = field(default_factory=list)
-    reruns: int = 0
-    differing: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    seconds: float = 0.0
+    status: int
+    said: str
+    orphans: int
+    left: tuple[str, ...]
+    moments: Mapping[str, bool]
 
 
-class Run:
-    """A `siku run` in a process group of its own, watched line by line."""
+@contextmanager
+def patience(seconds: int) -> Iterator[None]:
+    """Raises TimeoutError in what takes longer."""
 
-    def __init__(self, arguments: Sequence[str], token: str, *, workers: bool = False) -> None:
-        self.token = token
-        more = {MARK: token, **({"SIKU_TEST_WORKERS": "2"} if workers else {})}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.end_to_end.launch", *spoken(("run", *arguments))],
-            cwd=REPOSITORY,
-            env=environment(**more),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        self.said = ""
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError
 
-    def _read(self) -> None:
-        with suppress(ValueError):  # closed: orphans may hold the other end
-            for line in self.process.stderr or ():
-                self.said += line
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
-    @property
-    def stage(self) -> str:
-        """The stage that is being made, by the last line about one."""
-        begun = [name.partition(".")[0] for name, _ in TO_DO.findall(self.said)]
-        ended = {name.partition(".")[0] for name, _ in MADE.findall(self.said)}
-        return begun[-1] if begun and begun[-1] not in ended else ""
 
-    def children(self) -> int:
-        """Processes that the run has started."""
-        with suppress(psutil.NoSuchProcess):
-            return len(psutil.Process(self.process.pid).children(recursive=True))
-        return 0
+def run(arguments: Sequence[str], folder: Path, *, fault: str = "", workers: bool = False) -> Ended:
+    """`siku run`, in a process group of its own, forked from this process, which has read the modules."""
+    said, log = folder / "said", folder / "moments"
+    for path in (said, log):
+        path.write_bytes(b"")
+    child = os.fork()
+    if not child:
+        _become_siku(arguments, said, {VARIABLE: fault, LOG: str(log)}, workers)
+    try:
+        with patience(PATIENCE_S):
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except TimeoutError:
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        status = 124
+    orphans, left = _reap()
+    moments: dict[str, bool] = {}
+    for line in log.read_text().splitlines():
+        name, _, pid = line.rpartition(" ")
+        moments.setdefault(name, int(pid) != child)
+    return Ended(status, said.read_text("utf-8", "replace"), orphans, left, moments)
 
-    def kill(self, how: How) -> None:
-        """SIGKILL to the whole group, or to the parent alone."""
-        with suppress(ProcessLookupError):
-            if how == "group":
-                os.killpg(self.process.pid, signal.SIGKILL)
-            else:
-                self.process.kill()
-        self.process.wait()
-        self._thread.join(timeout=0.5)
 
-    def wait(self) -> int:
-        """To its end; raises TimeoutExpired."""
-        code = self.process.wait(PATIENCE_S)
-        self._thread.join(timeout=5)
-        return code
+def _become_siku(arguments: Sequence[str], said: Path, environment: Mapping[str, str], workers: bool) -> None:
+    os.setsid()
+    os.environ |= {**environment, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+    handle = os.open(said, os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+    code = 1
+    try:
+        code = launch.main(spoken(("run", *arguments)), workers=workers)
+    finally:
+        os._exit(code)
+
+
+def _reap() -> tuple[int, tuple[str, ...]]:
+    """Wait for the processes that a run left: how many they were, and those that had to be killed."""
+    orphans = 0
+    try:
+        with patience(GRACE_S):
+            while True:
+                os.waitpid(-1, 0)
+                orphans += 1
+    except ChildProcessError:
+        return orphans, ()
+    except TimeoutError:
+        left = psutil.Process().children(recursive=True)
+        names = tuple(f"{process.pid} {' '.join(process.cmdline())[:120]}" for process in left)
+        for process in left:
+            process.kill()
+        return orphans, names
 
 
 def arguments(store: Path, site: Path) -> list[str]:
-    """The run that is killed: 40 pages, a model of one layer, a checkpoint every other step."""
+    """The run that is killed: 40 pages, a model of one layer, a checkpoint every other step, of which few are kept."""
     return [
         *TINY,
         f"site.store={store}",
         f"site.hosts.sample.serve={site}",
         "site.politeness.segment_pages=8",
         "site.checkpoint_every=2",
-        "site.keep=100",
+        "site.keep=2",
         "recipe.split.held_out=0.3",
-        f"run.steps={STEPS}",
+        "run.steps=20",
     ]
 
 
-def plan(rng: random.Random) -> Iterator[Kill]:
-    """Every stage once, in order, and the moments that are aimed at."""
-    for stage in STAGES:
-        how: How = rng.choice(("group", "parent"))
-        if stage in WORKERS:
-            yield Kill(stage, "parent", "workers")
-        if stage in ("extract", "split", "tokens"):
-            yield Kill(stage, rng.choice(("group", "parent")), "commit")
-        if stage == "train":
-            yield Kill(stage, rng.choice(("group", "parent")), "checkpoint write")
-            yield Kill(stage, rng.choice(("group", "parent")), "before its manifest")
-        yield Kill(stage, how)
-
-
-def uncommitted(root: Path) -> list[str]:
-    """Files of attempts that no record names yet, in folders without a manifest."""
-    found = []
-    for folder in (path for kind in root.glob("[!cr]*") if kind.name != "train" for path in kind.glob("*")):
-        if not folder.is_dir() or (folder / "manifest.json").exists():
-            continue
-        with suppress(FileNotFoundError):
-            records = "".join(path.read_text() for path in folder.glob("commits/*/*.json"))
-            found += [path.name for path in folder.glob("*.*.arrow") if path.name not in records]
+def call_sites() -> dict[str, str]:
+    """Every `fault_point(...)` of the code: its place, and a pattern of the moments it makes."""
+    found: dict[str, str] = {}
+    for path in (path for package in PACKAGES for path in sorted((REPOSITORY / package).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("fault_point"):
+                (name,) = node.args
+                parts = name.values if isinstance(name, ast.JoinedStr) else [name]
+                pattern = "".join(re.escape(p.value) if isinstance(p, ast.Constant) else r"[\w.-]+" for p in parts)
+                found[f"{path.relative_to(REPOSITORY)}:{node.lineno}"] = pattern
     return found
 
 
-def unfinished_checkpoints(root: Path) -> list[Path]:
-    """Checkpoints that are being written."""
-    return [path for path in root.glob("train/*/*/step-*.tmp*") if path.is_dir()]
+def unreached(moments: Mapping[str, bool]) -> list[str]:
+    """Fault points that no moment comes from: a campaign that leaves them out says nothing of them."""
+    return [f"{at} ({p})" for at, p in call_sites().items() if not any(re.fullmatch(p, name) for name in moments)]
 
 
-def before_manifest(root: Path) -> list[str]:
-    """Checkpoints with bytes of their rank and no manifest."""
-    names = []
-    for folder in unfinished_checkpoints(root):
-        with suppress(FileNotFoundError):  # it may be renamed between two looks
-            if (folder / "rank-0.bin").stat().st_size and not (folder / "manifest.json").exists():
-                names.append(folder.name)
-    return names
+def one_a_site(moments: Mapping[str, bool], rng: random.Random) -> dict[str, bool]:
+    """One moment, drawn, of every fault point in the code; three of those in a trainer, which takes seconds to start."""
+    drawn = {rng.choice([name for name in moments if re.fullmatch(p, name)]) for p in call_sites().values()}
+    in_trainer = sorted(name for name in drawn if moments[name])
+    drawn -= {*in_trainer} - {*rng.sample(in_trainer, 3)}
+    return {name: child for name, child in moments.items() if name in drawn}
 
 
-AIMS: dict[Moment, Callable[[Path], list[str]]] = {
-    "commit": uncommitted,
-    "checkpoint write": lambda root: [path.name for path in unfinished_checkpoints(root)],
-    "before its manifest": before_manifest,
-}
+def kills(moments: Mapping[str, bool]) -> Iterator[Kill]:
+    """Ends of a run, in the order in which it reaches them. A process alone is its own parent and group."""
+    for name, child in moments.items():
+        yield from (Kill(name, action) for action in (ACTIONS if child else ACTIONS[:1]))
 
 
-def on_disk(root: Path, stage: str) -> str:
-    """What a killed run left of the work it was at, in a few words."""
-    if stage == "train" or unfinished_checkpoints(root):
-        whole = sorted(int(path.name[5:]) for path in root.glob("train/*/*/step-*") if path.name[5:].isdigit())
-        part = [f"{p.name} ({', '.join(sorted(q.name for q in p.iterdir()))})" for p in unfinished_checkpoints(root)]
-        return f"checkpoints {whole[-1:] or 'none'}" + (f", {'; '.join(part)}" if part else "")
-    if stage == "source":
-        return f"{len(list(root.glob('crawl/*/*/*/warc/*.warc.gz')))} WARC segments, no manifest"
-    open_folders = [path.parent for path in root.glob("*/*/lease.json")]
-    records = sum(len(list(folder.glob("commits/*/*.json"))) for folder in open_folders)
-    stray = len(uncommitted(root))
-    sealed = sum((folder / "manifest.json").exists() for folder in open_folders)
-    return f"{records} commit records, {stray} files without one" + (f", {sealed} manifests" if sealed else "")
+def busy_kills(moments: Mapping[str, bool], number: int) -> Iterator[Kill]:
+    """Ends of a run while its workers are at it: of the parent and of the group in turn, the other in the next round;
+    before a commit of the worker alone as well."""
+    for index, name in enumerate(name for name, child in moments.items() if child):
+        if name.endswith(":commit"):
+            yield Kill(name, "kill", workers=True)
+        yield Kill(name, ACTIONS[1:][(index + number) % 2], workers=True)
 
 
-def strike(run: Run, kill: Kill, root: Path, fraction: float, seconds: float) -> Killed | None:
-    """End a run at the planned moment; None if it came to its end first."""
-    due: float | None = None
-    aim, deadline = AIMS.get(kill.moment), time.monotonic() + PATIENCE_S
-    while run.process.poll() is None and time.monotonic() < deadline:
-        inside = run.stage == kill.stage
-        passed = STAGES.index(run.stage) > STAGES.index(kill.stage) if run.stage in STAGES else False
-        if inside and due is None and (kill.moment != "workers" or run.children()):
-            due = time.monotonic() + fraction * seconds
-        now = inside and bool(aim(root)) if aim else due is not None and time.monotonic() >= due
-        if now or passed:
-            stage = run.stage or kill.stage
-            children = 0 if aim else run.children()
-            run.kill(kill.how)
-            met = bool(aim(root)) if aim else stage == kill.stage and (children > 0 or kill.moment != "workers")
-            return Killed(kill, stage, on_disk(root, stage), met, children, len(marked(run.token)))
-        time.sleep(0 if aim and inside else 0.001)
-    run.kill("group")
-    return None
+def on_disk(root: Path) -> str:
+    """What a killed run left unfinished, in a few words."""
+    begun = [path.parent for path in root.glob("*/*/*/commits") if not (path.parent / "manifest.json").exists()]
+    records = {path.read_text() for folder in begun for path in folder.glob("commits/*/*.json")}
+    stray = sum(path.name not in "".join(records) for folder in begun for path in folder.glob("*.*.arrow"))
+    checkpoints = [
+        f"{path.name} ({', '.join(sorted(each.name for each in path.iterdir()))})"
+        for path in root.glob("train/*/*/step-*.tmp*")
+    ]
+    segments = len([*root.glob("crawl/*/*/*/warc/*.warc.gz"), *root.glob("crawl/*/*/*/warc/.*.part")])
+    crawled = [*root.glob("crawl/*/*/*/manifest.json")]
+    told = [f"{len(records)} records"] if records else []
+    told += [f"{stray} files without one"] if stray else []
+    told += [f"{segments} WARC segments"] if segments and not crawled else []
+    return ", ".join([*told, *checkpoints])
 
 
-def marked(token: str) -> list[str]:
-    """Processes that a campaign's runs left, by what their environment holds."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get(MARK) == token and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(f"{process.pid} {' '.join(process.cmdline())[:120]}")
-    return found
+def so_far(store: Path, wanted: Mapping[str, Any]) -> list[str]:
+    """What is finished in a store and differs from the undisturbed run's."""
+    there = fingerprint(store)
+    steps = set(differing(wanted, there)) & {name for name in there if not name.endswith(" journal")}
+    return sorted(name for name in steps if name in wanted or "/step-" not in name)  # an older checkpoint, to be pruned
 
 
-def survivors(token: str) -> list[str]:
-    """What still lives after the grace."""
-    deadline = time.monotonic() + GRACE_S
-    while (found := marked(token)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return found
+def strike(kill: Kill, store: Path, base: Sequence[str], wanted: Mapping[str, Any]) -> str:
+    """End a run; prints what came of it. Returns what is wrong, or nothing."""
+    ended = run(base, store.parent, fault=str(kill), workers=kill.workers)
+    differs = so_far(store, wanted)
+    print(
+        f"{kill.moment:<28} {'workers busy' if kill.workers else '':<13}{kill.action:<7} status {ended.status:>3}  "
+        f"{ended.orphans} orphans  {'equal' if not differs else 'DIFFERS'}  {on_disk(store)}",
+        flush=True,
+    )
+    wrong = [*differs, *ended.left]
+    if kill.moment not in ended.moments or ended.status in (0, 124):
+        wrong.append(f"ended with {ended.status} and not there: {ended.said[-1500:]}")
+    return f"{kill}: {wrong}" if wrong else ""
 
 
-def reference(folder: Path, site: Path) -> tuple[dict[str, object], dict[str, float]]:
-    """An undisturbed run: its fingerprint, and the seconds of its stages."""
-    run = Run(arguments(folder / "undisturbed", site), f"{folder}-undisturbed")
-    if run.wait():
-        raise SystemExit(f"the undisturbed run failed:\n{run.said}")
-    seconds: dict[str, float] = {}
-    for name, taken in MADE.findall(run.said):
-        seconds.setdefault(name.partition(".")[0], float(taken))
-    return fingerprint(folder / "undisturbed"), seconds
+def campaign(store: Path, base: Sequence[str], planned: Sequence[Kill], wanted: Mapping[str, Any]) -> list[str]:
+    """A store's run ended again and again, then left alone; what is wrong."""
+    wrong = [found for kill in planned if (found := strike(kill, store, base, wanted))]
+    last = run(base, store.parent)
+    if last.status or last.left:
+        return [*wrong, f"left alone it ended with {last.status}, {last.left}: {last.said[-3000:]}"]
+    differs = differing(wanted, fingerprint(store))
+    print(f"{len(planned)} kills, then left alone: {f'DIFFERS: {differs}' if differs else 'equal'}", flush=True)
+    return wrong + differs
 
 
-def one_round(
-    kills: Sequence[Kill], store: Path, site: Path, seconds: dict[str, float], rng: random.Random, wanted: object
-) -> Round:
-    """A run killed at each moment in turn, then left alone, and compared."""
-    told, token, started = Round(), f"{store}-{os.getpid()}", time.monotonic()
-    for kill in kills:
-        run = Run(arguments(store, site), token, workers=kill.moment == "workers")
-        killed = strike(run, kill, store, rng.uniform(0.0, 0.5), seconds.get(kill.stage, 0.1))
-        told.reruns += 1
-        if killed is not None:
-            told.kills.append(killed)
-    while True:
-        run = Run(arguments(store, site), token)
-        if run.wait() == 0:
-            break
-        told.left.append(run.said[-2000:])
-        if len(told.left) == 3:
-            raise SystemExit(f"three reruns of {store} failed, the last with\n{run.said}")
-    told.differing = differing(wanted, fingerprint(store))  # type: ignore[arg-type]
-    told.left += survivors(token)
-    told.seconds = time.monotonic() - started
-    return told
-
-
-def table(rounds: Sequence[Round], first: int = 1) -> str:
-    """One line a kill; rounds are counted from `first`."""
-    head = f"{'round':>5}  {'aimed at':<35}{'how':<8}{'killed in':<15}{'met':<5}{'children':<10}{'orphans':<9}"
-    lines = [f"{head}{'equal':<7}on disk"]
-    for number, told in enumerate(rounds, start=first):
-        equal = "no" if told.differing else "yes"
-        for killed in told.kills:
-            aimed = f"{killed.plan.stage}, {killed.plan.moment}"
-            met = "yes" if killed.met else "no"
-            lines.append(
-                f"{number:>5}  {aimed:<35}{killed.plan.how:<8}{killed.stage:<15}{met:<5}"
-                f"{killed.children:<10}{killed.orphans:<9}{equal:<7}{killed.on_disk}"
-            )
-        lines.append(
-            f"{number:>5}  {len(told.kills)} kills, {told.reruns} reruns, {told.seconds:.0f} s; "
-            f"differing: {told.differing or 'nothing'}; left alive or failed: {told.left or 'nothing'}"
-        )
-    return "\n".join(lines)
+def undisturbed(base: Sequence[str], *, workers: bool = False) -> tuple[dict[str, Any], Mapping[str, bool]]:
+    """A run left alone: its fingerprint and its moments."""
+    store = Path(next(each for each in base if each.startswith("site.store=")).partition("=")[2])
+    ended = run(base, store.parent, workers=workers)
+    if ended.status:
+        raise SystemExit(f"the undisturbed run failed:\n{ended.said}")
+    return fingerprint(store), ended.moments
 
 
 def main() -> int:
-    """The campaign; 1 if anything differs or lives on."""
+    """The campaign; 1 if anything differs, lives on or was not met."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2, help="stores; each is killed in every stage")
     parser.add_argument("--store", type=Path, required=True, help="an empty folder to work in")
+    parser.add_argument("--rounds", type=int, default=1, help="stores; each is killed at every moment")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--brief", action="store_true", help="one moment of every fault point, drawn by the seed")
     options = parser.parse_args()
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    read_modules()
     options.store.mkdir(parents=True, exist_ok=True)
-    site = small_site(options.store / "site.tar.xz")
-    rng, rounds = random.Random(options.seed), []
-    wanted, seconds = reference(options.store, site)
-    for number in range(options.rounds):
-        told = one_round(list(plan(rng)), options.store / f"round-{number}", site, seconds, rng, wanted)
-        rounds.append(told)
-        print(table([told], number + 1), flush=True)
-    return int(any(told.differing or told.left for told in rounds))
+    wrong = rounds(options.store, random.Random(options.seed), options.rounds, brief=options.brief)
+    for each in wrong:
+        print(f"wrong: {each}")
+    return int(bool(wrong))
+
+
+def read_modules() -> None:
+    """Once, in the process that every run is forked from."""
+    logging.disable(logging.WARNING)  # Beam warns of clients for clouds that are not used
+    from apache_beam.runners.portability import fn_api_runner  # noqa: F401
+
+    logging.disable(logging.NOTSET)
+
+
+def rounds(folder: Path, rng: random.Random, count: int, *, brief: bool) -> list[str]:
+    """Every moment in each of `count` stores, then those while workers are at it; what is wrong."""
+    site, wrong = small_site(folder / "site.tar.xz"), list[str]()
+    wanted, moments = undisturbed(arguments(folder / "alone", site))
+    if missing := unreached(moments):
+        return [f"fault points that the run does not reach: {missing}"]
+    base = [*arguments(folder / "busy", site), f"run.until={BUSY_UNTIL}"]
+    busy_wanted, busy_moments = undisturbed(base, workers=True)
+    print(f"{len(moments)} moments of {len(call_sites())} fault points, {len(busy_moments)} with workers", flush=True)
+    for number in range(count):
+        store, busy = folder / f"round-{number}", folder / f"busy-{number}"
+        planned = list(kills(one_a_site(moments, rng) if brief else moments))
+        wrong += campaign(store, arguments(store, site), planned, wanted)
+        planned = list(busy_kills(busy_moments, number))
+        base = [*arguments(busy, site), f"run.until={BUSY_UNTIL}"]
+        wrong += campaign(busy, base, rng.sample(planned, 1) if brief else planned, busy_wanted)
+    return wrong
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -1,22 +1,17 @@
-"""`siku` with many small home shards and, where SIKU_TEST_WORKERS is set, worker processes for the smallest input.
+"""`siku` with many small home shards and, if asked, worker processes for the smallest input.
 
 A 40-page site would make one shard, which no second worker could share.
 """
 
-import os
-import sys
+from collections.abc import Sequence
 
 from pipelines.cli import main as cli
 from pipelines.engine import runner, shuffle
 
 
-def main() -> int:
+def main(arguments: Sequence[str], *, workers: bool = False) -> int:
     """As `siku`."""
     shuffle.TARGET = 40_000
-    if os.environ.get("SIKU_TEST_WORKERS"):
+    if workers:
         runner.SMALL_INPUT = 0
-    return cli.main(sys.argv[1:])
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return cli.main(arguments)
