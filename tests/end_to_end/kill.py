@@ -162,7 +162,7 @@ def unreached(moments: Mapping[str, bool]) -> list[str]:
 
 
 def one_a_site(moments: Mapping[str, bool], rng: random.Random) -> dict[str, bool]:
-    """One moment, drawn, of every fault point in the code; three of those in a trainer, which takes seconds to start."""
+    """One moment, drawn, of every fault point; three of those in a trainer, which takes seconds to start."""
     drawn = {rng.choice([name for name in moments if re.fullmatch(p, name)]) for p in call_sites().values()}
     in_trainer = sorted(name for name in drawn if moments[name])
     drawn -= {*in_trainer} - {*rng.sample(in_trainer, 3)}
