@@ -1,6 +1,8 @@
-"""What a user asks for: `group=choice`, `a.b=value`, `~a.b`, and files of these, `@my.yaml`."""
+"""What a user asks for: `group=choice`, `a.b=value`, `~a.b`, files of these (`@my.yaml`), and mappings in Python."""
 
+import contextlib
 import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +13,7 @@ from typing import Any, Literal
 from conf.search import ConfigError, Search
 
 COMMAND_LINE = "command line"
+_PLAIN = re.compile(r"[\w./:@%+-]+")  # what may need no quotes
 _ITEM = re.compile(r"(?P<sign>~|\+{0,2})(?P<key>[^\W\d][\w@./-]*)(?:=(?P<value>.*))?", re.S)
 
 
@@ -62,10 +65,19 @@ def _choice(key: str, names: Sequence[str], search: Search, origin: str) -> Over
 
 
 def _values(text: str) -> Iterator[tuple[Any, str]]:
-    """The value of `key=text`, or those of a sweep. What Hydra's grammar cannot read (a URL with `?`) is a string."""
+    """The value of `key=text`, or those of a sweep: JSON's lists and mappings, or else what Hydra's grammar says.
+
+    What neither can read (a URL with `?`) is a string.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    found = None
+    with contextlib.suppress(ValueError):
+        found = json.loads(text) if text[:1] in ("{", "[") else None
+    if found is not None:
+        yield found, text
+        return
     parser = OverridesParser.create()
     try:
         parsed = parser.parse_override(f"++key={text}")
@@ -132,10 +144,22 @@ def _mapping(body: Mapping[Any, Any], prefix: str, search: Search, origin: str) 
             yield replace(_one(f"{key}=", search, origin), action="set", values=(value,), labels=(_label(value),))
 
 
-def _label(value: object) -> str:
-    import json
+def written(body: Mapping[str, Any], search: Search) -> list[str]:
+    """Keys and values of Python, nested or dotted, as one writes them on the command line. Raises ConfigError."""
+    return [each.text for each in _mapping(body, "", search, "mapping")]
 
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+def _label(value: object) -> str:
+    """A value in the grammar of `key=value`, so that it is read back as it is; a path is a string there."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    if value is None or isinstance(value, Mapping | list | tuple | bool | int):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, float):
+        return repr(value)
+    text = str(value)
+    quoted: str = QuotedString(text=text, quote=Quote.single).with_quotes()
+    return text if _PLAIN.fullmatch(text) and list(_values(text)) == [(text, text)] else quoted
 
 
 @cache

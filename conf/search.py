@@ -79,7 +79,7 @@ def shown(folder: Path) -> str:
 PACKAGED = Search()
 
 
-def search(folder: str | None = None) -> Search:
+def search(folder: str | Path | None = None) -> Search:
     """The packaged files beside those of `folder`, by default of the environment's SIKU_CONFIG."""
     named = folder or os.environ.get(VARIABLE)
     return Search(Path(named).expanduser().absolute()) if named else PACKAGED

@@ -10,8 +10,9 @@ from conf.overrides import parse
 from conf.schema import WHAT, Config
 from conf.search import FOLDER, Search, shown
 from pipelines.cli.settings import Key, Layer, alternatives, file_layer, keys, override_layer, setter
+from pipelines.door import runs
 from pipelines.past.garbage import folder_bytes, own_folders
-from pipelines.past.history import History, open_run, run_names
+from pipelines.past.history import History
 from pipelines.past.sweep import heads, open_sweeps
 
 Out = Callable[[str], None]
@@ -93,24 +94,24 @@ def config_layers(overrides: Sequence[str], search: Search) -> list[Layer]:
 
 def list_runs(root: Path, out: Out) -> int:
     """Print the finished runs, newest first (date, tokens, steps, bytes in the store, bits per byte), and sweeps."""
-    names = run_names(root)
-    if not names:
+    finished = runs(root)
+    if not finished:
         out(f"{root} holds no finished run: `siku run` makes one")
         return 0
     sizes: dict[Path, int] = {}
-    width = max(len(name) for name in names)
-    for name in names:
-        history = open_run(root, name)
+    width = max(len(run.name) for run in finished)
+    for run in finished:
+        history = run.history
         folders = own_folders(history)
         for folder in folders - sizes.keys():
             sizes[folder] = folder_bytes(folder)
         held = sum(sizes[folder] for folder in folders)
-        out(f"{name:<{width}}  {_date(history.record['finished'])}  {held / 1e6:>9.1f} MB  {figures(history)}")
+        out(f"{run.name:<{width}}  {_date(history.record['finished'])}  {held / 1e6:>9.1f} MB  {figures(history)}")
     sweeps = open_sweeps(root)
     for sweep in sweeps:
         keys = ", ".join(heads(sweep.keys).values())
         out(f"sweep {sweep.name}  {_date(sweep.finished)}  {len(sweep.cells)} cells of {keys}")
-    told = f"{len(names)} runs" + (f", {len(sweeps)} sweeps" if sweeps else "")
+    told = f"{len(finished)} runs" + (f", {len(sweeps)} sweeps" if sweeps else "")
     out(f"{told}; together {sum(sizes.values()) / 1e6:.1f} MB, shared stages once")
     return 0
 

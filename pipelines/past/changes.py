@@ -12,6 +12,7 @@ from corpus.edit import SPANS, apply_spans
 from pipelines.engine.store import shard_name
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import Place
+from pipelines.past.masked import unmasked
 from pipelines.past.samples import printable, take
 
 CONTEXT = 30  # characters shown on either side of a change
@@ -88,6 +89,7 @@ def shown(history: History, place: Place, *, raw: bool, limit: int) -> tuple[lis
     counts: dict[tuple[str, str], int] = {}
     final = _text(history, history.trunk.editions[-1], place)
     texts = _texts_before(history, passes, place) if raw else []
+    hidden = not raw and unmasked(history, place.shard)  # a cut of the text might halve what a mask would hide
     out: list[Shown] = []
     for index, group in enumerate(passes):
         delta = 0
@@ -103,7 +105,8 @@ def shown(history: History, place: Place, *, raw: bool, limit: int) -> tuple[lis
             for later in passes[index + 1 :]:
                 start, stop = moved(start, later), moved(stop, later)
             before = texts[index][change.start : change.stop].decode("utf-8", "replace") if raw else None
-            out.append(Shown(change, *_around(final, start, max(start, stop)), before and printable(before)))
+            around = ("", "", "") if hidden else _around(final, start, max(start, stop))
+            out.append(Shown(change, *around, before and printable(before)))
     return out, counts
 
 

@@ -1,6 +1,7 @@
 """`siku explain`: why a document is there or not, what a training step read, what a rule drops."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pipelines.engine.store import shard_name
 from pipelines.past.changes import shown
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import Place, find, label, labels, matches, paths, urls, wanted
-from pipelines.past.masked import masked
+from pipelines.past.masked import masked, masked_text, unmasked
 from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take, unwanted
 from pipelines.past.trained import Training, training
 from pipelines.stages.shard import HELD_OUT, OUT, TRAIN
@@ -24,6 +25,34 @@ Out = Callable[[str], None]
 SHOWN_CHANGES = 3  # of each edit and reason
 SHOWN_STEPS = 20
 NEAREST = 3  # samples of each rule and language
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `siku explain` prints; `found` is False where the run knows nothing of what was asked."""
+
+    found: bool
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The lines as one text."""
+        return "\n".join(self.lines)
+
+
+def explain(
+    history: History, *, doc: str | None = None, step: int | None = None, rule: str | None = None, raw: bool = False
+) -> Explanation:
+    """Say why a document, a step or a rule did what it did. Raises ValueError unless it is asked for one of them."""
+    if sum(each is not None for each in (doc, step, rule)) != 1:
+        raise ValueError(f"explain(doc={doc!r}, step={step!r}, rule={rule!r}): ask for one of doc, step and rule")
+    lines: list[str] = []
+    if doc is not None:
+        status = explain_document(history, doc, lines.append, raw)
+    elif step is not None:
+        status = explain_step(history, step, lines.append, raw)
+    else:
+        status = explain_rule(history, str(rule), lines.append, raw)
+    return Explanation(status == 0, tuple(lines))
 
 
 def explain_document(history: History, key: str, out: Out, raw: bool = False) -> int:
@@ -301,7 +330,8 @@ def _rule(
             document = told[drop.shard, drop.row]
             same = _keeper(history, drop.keeper, raw)
             out(f"  {drop.id.hex()} value {drop.value:.6g}{same}  {label(document, raw=raw)}")
-            out(f"    {excerpt(document['text'])}")
+            hidden = not raw and unmasked(history, drop.shard)
+            out(f"    {excerpt(masked_text(document['text']) if hidden else document['text'])}")
 
 
 def _documents(history: History, places: list[tuple[int, int]], raw: bool) -> dict[tuple[int, int], dict[str, Any]]:

@@ -64,7 +64,7 @@ def rows_of(history: History, what: What, side: Side, *, raw: bool) -> Rows:
     """The rows that an export holds."""
     if what == "documents":
         return documents(history, side, raw=raw)
-    return verdicts(history, side) if what == "verdicts" else tokens(history, side)
+    return verdicts(history, side) if what == "verdicts" else tokens(history, side, raw=raw)
 
 
 @contextmanager
@@ -88,14 +88,14 @@ def export(
     what: What,
     form: Format,
     to: Path,
-    out: Callable[[str], None],
     side: Side = "train",
+    *,
     raw: bool = False,
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     """Write a folder of one file a side and shard, `README.md` and `export.json`; returns what the latter says.
 
     A shard without rows has no file. In JSON Lines a value that is no finite number is null. Raises ExportError,
-    TooEarlyError, StoreError.
+    TooEarlyError, RestrictedError, StoreError.
     """
     to = to.expanduser().absolute()
     rows = rows_of(history, what, side, raw=raw)
@@ -109,7 +109,7 @@ def export(
                 continue
             entry = {"file": path.name, "side": piece.side, "rows": count, "bytes": path.stat().st_size}
             files.append({**entry, "sha256": sha256_file(path)})
-        body = {
+        body: dict[str, Any] = {
             "run": history.name,
             "what": what,
             "format": form,
@@ -124,8 +124,6 @@ def export(
         }
         (folder / "export.json").write_text(json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True), "utf-8")
         (folder / "README.md").write_text(card(body, rows.schema), "utf-8")
-    told = f"{body['rows']:,} documents" if what != "verdicts" else f"{body['rows']:,} verdicts"
-    out(f"{'tokens of ' if what == 'tokens' else ''}{told} in {len(files)} {form} files: {to}")
     return body
 
 

@@ -1,8 +1,9 @@
-"""URLs and keys of records without personal data: an address or a number in a link is as personal as one in a text.
+"""What may be shown without `--raw`: URLs, keys of records and texts without personal data.
 
-Read as prose first, then part by part between a URL's delimiters, percent-encoding undone: `?tel=13812345678`,
-`/zhang%40example.com/`. In a part of its own a number needs no word before it; 11 digits that begin like a Chinese
-mobile number are hidden even where they are an article's number, for nothing is lost but a label.
+An address or a number in a link is as personal as one in a text. A link is read as prose first, then part by part
+between a URL's delimiters, percent-encoding undone: `?tel=13812345678`, `/zhang%40example.com/`. In a part of its own a
+number needs no word before it; 11 digits that begin like a Chinese mobile number are hidden even where they are an
+article's number, for nothing is lost but a label.
 """
 
 import re
@@ -11,7 +12,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.pii import personal_data
+from corpus.edit import apply_spans
+from corpus.pii import Mask, personal_data
+from pipelines.past.history import History
 
 _MASKS = {"email": "<EMAIL>", "phone": "<PHONE>", "id_number": "<ID>"}
 # What can hold any (RE2): an @, or 8 digits with at most a few characters or an escape between two of them.
@@ -37,6 +40,23 @@ def masked_column(values: pa.Array) -> pa.Array:
         return values
     some = [masked(value) for value in values.filter(suspects).to_pylist()]
     return pc.replace_with_mask(values, suspects, pa.array(some, values.type))
+
+
+def unmasked(history: History, shard: int) -> bool:
+    """Whether no edit has masked the last edition of a home shard: its texts are restricted."""
+    stages = [stage for stage, _ in history.route(shard).editions]
+    return not any(edit.get("edit") == "mask" for stage in stages for edit in stage.what.get("edits", {}).values())
+
+
+def masked_texts(text: pa.Array) -> pa.Array:
+    """Texts as the edit `mask` would leave them."""
+    return apply_spans(text, Mask().spans(text))
+
+
+def masked_text(text: str) -> str:
+    """One text, likewise."""
+    found: str = masked_texts(pa.array([text], pa.large_string()))[0].as_py()
+    return found
 
 
 def _replaced(text: str, found: Sequence[tuple[int, int, str]]) -> str:

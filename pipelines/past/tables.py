@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.engine.store import Artifact, StoreError, shard_name
 from pipelines.past.history import History, Past
-from pipelines.past.masked import masked_column
+from pipelines.past.masked import masked_column, masked_texts, unmasked
 from pipelines.past.samples import languages
 from pipelines.stages.shard import HELD_OUT, TRAIN, Shard
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Side = Literal["train", "held_out", "all"]
 _CODES = {"train": TRAIN, "held_out": HELD_OUT}
@@ -46,6 +49,10 @@ VERDICTS = pa.schema(
 
 class TooEarlyError(ValueError):
     """A run that stopped before what is asked of it: names the run and the way out."""
+
+
+class RestrictedError(ValueError):
+    """What holds personal data, asked for without saying so: names the run and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +95,8 @@ def _hex(ids: pa.Array) -> pa.Array:
 def documents(history: History, side: Side = "train", *, raw: bool = False) -> Rows:
     """DOCUMENTS: those every stage kept, in id order within a shard.
 
-    Text is that of the last edition, masks applied, and URLs and keys of records are masked likewise; `raw` takes the
-    first edition's text and everything as it was.
+    Text is that of the last edition, masked here where no edit has masked it; URLs and keys of records are masked
+    likewise. `raw` takes the first edition's text and everything as it was.
     """
     if not history.trunk.editions:
         raise TooEarlyError(f"run {history.name} stopped before its documents: run it further")
@@ -114,6 +121,7 @@ def _documents(history: History, shard: int, side: str, *, raw: bool) -> Iterato
         batches = history.artifact(trunk.editions[-1]).batches(shard_name("documents", shard))
     licence, spoken, base = history.artifact(first).figures.get("licence") or None, languages(history, shard), 0
     tokens = trunk.tokens if side == "train" else trunk.held_out
+    restricted = unmasked(history, shard)
     counted = None if tokens is None else _counts(history.artifact(tokens), shard)
     for batch in batches:
         here = slice(base, base + batch.num_rows)
@@ -123,6 +131,7 @@ def _documents(history: History, shard: int, side: str, *, raw: bool) -> Iterato
         columns = {name: part[name] for name in ("url", "source", "record", "text")}
         if not raw:
             columns |= {name: masked_column(part[name]) for name in ("url", "record")}
+            columns["text"] = masked_texts(part["text"]) if restricted else part["text"]
         columns |= {
             "id": _hex(part["id"]),
             "licence": pa.array([licence] * n, pa.string()),
@@ -180,9 +189,21 @@ def token_stages(history: History, side: Side) -> list[Past]:
     return stages
 
 
-def tokens(history: History, side: Side = "train") -> Rows:
-    """id (hex), component, side, and tokens: a list of uint16 (uint32 for a large vocabulary), ending in EOD."""
+def _token_stages(history: History, side: Side, *, raw: bool) -> list[Past]:
+    """The same, and RestrictedError for tokens of texts that no edit has masked: they spell personal data out."""
     stages = token_stages(history, side)
+    shards = history.artifact(history.trunk.editions[-1]).names("documents")
+    if not raw and any(unmasked(history, int(name.rpartition("-")[2])) for name in shards):
+        raise RestrictedError(
+            f"run {history.name} has tokens of texts that no edit masked: personal data can be read from them. Ask for "
+            "them as they are with --raw, in Python raw=True, or add an edit {edit: mask} to the recipe"
+        )
+    return stages
+
+
+def tokens(history: History, side: Side = "train", *, raw: bool = False) -> Rows:
+    """id (hex), component, side, and tokens: a list of uint16 (uint32 for a large vocabulary), ending in EOD."""
+    stages = _token_stages(history, side, raw=raw)
     schema = pa.schema(
         [
             *(pa.field(name, pa.string(), nullable=False) for name in ("id", "component", "side")),
@@ -212,13 +233,21 @@ def _tokens(artifact: Artifact, name: str, component: str, side: str, schema: pa
         yield pa.record_batch([_hex(batch["id"]), *told, batch["tokens"]], schema=schema)
 
 
-def token_shards(history: History, side: Side = "train") -> dict[str, pa.Table]:
+def tokenizer(history: History) -> "Tokenizer":
+    """The run's tokenizer. Raises TooEarlyError."""
+    from tokenizers import Tokenizer
+
+    stage = token_stages(history, "all")[0]
+    return Tokenizer.from_file(str(history.artifact(history.stages[stage.inputs["tokenizer"]]).path("tokenizer")))
+
+
+def token_shards(history: History, side: Side = "train", *, raw: bool = False) -> dict[str, pa.Table]:
     """Token shards by component, memory-mapped: `id` (16 bytes), `bytes` of the text, `tokens`. Nothing is copied.
 
-    Raises StoreError for a component that the side has no shard of any more.
+    Raises TooEarlyError, RestrictedError, and StoreError for a component that the side has no shard of any more.
     """
     out: dict[str, list[pa.Table]] = {}
-    for stage in token_stages(history, side):
+    for stage in _token_stages(history, side, raw=raw):
         artifact = history.artifact(stage)
         for component in sorted(artifact.figures["components"]):
             names = artifact.names(component)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pipelines.past.census import Census, Reached, held_out_rules, take_census
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import label, labels
-from pipelines.past.masked import masked
+from pipelines.past.masked import masked, masked_text, unmasked
 from pipelines.past.samples import Drop, choose, dead_letters, documents, excerpt, unwanted
 from pipelines.past.summary import corpus_tokens
 from pipelines.past.trained import training
@@ -291,6 +291,7 @@ def _samples(history: History, stage: Past, drops: Sequence[Drop]) -> list[dict[
     out = []
     for drop in drops:
         document = told[drop.shard, drop.row]
+        text = document["text"]
         limit = unwanted(stage, drop.rule, drop.language) or f"threshold {drop.threshold:.4g}"
         why = f"value {drop.value:.4g}, {limit}"
         if drop.keeper is not None:
@@ -301,7 +302,7 @@ def _samples(history: History, stage: Past, drops: Sequence[Drop]) -> list[dict[
                 "link": link(document["url"]),
                 "why": f"{drop.language} · {why}" if drop.language else why,
                 "language": drop.language or "und",
-                "text": excerpt(document["text"]),
+                "text": excerpt(masked_text(text) if unmasked(history, drop.shard) else text),
             }
         )
     return out

@@ -316,7 +316,8 @@ def _editions(builder: Builder, home: list[list[Page]]) -> None:
 
     source = {"source": "web", "licence": "CC-BY-4.0"}
     builder.add("extract", "extract", {"kind": "extract", **source}, {"source": "source"}, extract, source)
-    builder.add("clean", "edit", {"kind": "edit"}, {"edition": "extract"}, clean)
+    mask = {"edit": "mask", "order": 20, "kinds": ["email", "phone", "id_number"]}
+    builder.add("clean", "edit", {"kind": "edit", "edits": {"mask": mask}}, {"edition": "extract"}, clean)
 
 
 def _measures(builder: Builder, home: list[list[Page]]) -> None:

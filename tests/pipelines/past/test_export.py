@@ -30,7 +30,6 @@ def history(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("store"))
 
 
-ROWS = {"documents": "{:,} documents", "verdicts": "{:,} verdicts", "tokens": "tokens of {:,} documents"}
 PLAIN = {"string": "string", "large_string": "large_string", "bool": "bool", "int64": "int64", "float64": "double"}
 
 
@@ -58,9 +57,9 @@ def loaded(folder, form):
 
 
 def exported(history, what, form, to, **named):
-    said = []
-    export(history, what, form, to, said.append, **named)
+    told = export(history, what, form, to, **named)
     body = json.loads((to / "export.json").read_text())
+    assert told == body
     rows = []
     for file in body["files"]:
         path = to / file["file"]
@@ -75,11 +74,7 @@ def exported(history, what, form, to, **named):
         side: sum(file["rows"] for file in body["files"] if file["side"] == side) for side in sides
     }
     assert all(row.keys() == body["columns"].keys() for found in card.values() for row in found)
-    assert (
-        body["rows"] == len(rows)
-        and body["run"] == "demo"
-        and said == [f"{ROWS[what].format(len(rows))} in {len(names)} {form} files: {to}"]
-    )
+    assert body["rows"] == len(rows) and body["run"] == "demo"
     return rows
 
 
@@ -198,10 +193,10 @@ def test_an_existing_folder_is_refused_and_left_alone(history, tmp_path):
     to.mkdir()
     (to / "mine.txt").write_text("mine")
     with pytest.raises(ExportError, match=f"--to {to} is there already"):
-        export(history, "tokens", "jsonl", to, print)
+        export(history, "tokens", "jsonl", to)
     assert [path.name for path in to.iterdir()] == ["mine.txt"] and list(tmp_path.iterdir()) == [to]
     with pytest.raises(ExportError):
-        export(history, "tokens", "jsonl", to / "mine.txt", print)
+        export(history, "tokens", "jsonl", to / "mine.txt")
     (to / "mine.txt").unlink()
     assert exported(history, "tokens", "jsonl", to)
 
@@ -212,7 +207,7 @@ def test_a_failed_export_leaves_nothing(history, tmp_path, monkeypatch):
 
     monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_batch", full)
     with pytest.raises(RuntimeError, match="no space left to write"):
-        export(history, "documents", "parquet", tmp_path / "out", print)
+        export(history, "documents", "parquet", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
