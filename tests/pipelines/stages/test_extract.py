@@ -167,6 +167,9 @@ def test_shards_are_sized_by_text_whatever_its_compression(tmp_path, monkeypatch
     assert len(plain.names("documents")) == 4 and plain.content_hash == packed.content_hash
 
 
+POOLS: list[pa.MemoryPool] = []  # a buffer that outlives its pool is freed into nothing
+
+
 def test_a_gather_takes_no_more_memory_for_more_rows(tmp_path, monkeypatch):
     """H11: it took 3.2 times the text of its shard."""
     monkeypatch.setattr("corpus.shard.BYTES_PER_BATCH", 1 << 20)
@@ -177,8 +180,10 @@ def test_a_gather_takes_no_more_memory_for_more_rows(tmp_path, monkeypatch):
         data = "\n".join(json.dumps({"id": text[:8], "text": text}, ensure_ascii=False) for text in texts)
         monkeypatch.setattr("corpus.sources.jsonl.RANGE", len(data.encode()) // 4 + 1)
         context = context_of(tmp_path, "pages.jsonl", data.encode(), memory=8 << 20)
+        context.directory.mkdir()
         for phase_of in PROGRAM.phases:
             phase, pool = phase_of((context,)), pa.proxy_memory_pool(usual)
+            POOLS.append(pool)
             pa.set_memory_pool(pool)
             for item in phase.items:
                 do_item((context,), phase, item)
@@ -194,7 +199,7 @@ def test_a_damaged_snapshot_is_no_smaller_snapshot(tmp_path, monkeypatch, where)
     monkeypatch.setattr("pipelines.stages.extract.read", lambda source, piece: iter(()))
     crawl, identity = Context("crawl", "crawl", None, tmp_path / "crawl", {}, {}), {"kind": "crawl"}
     with crawl.begin("seal", "snapshot") as attempt:
-        (crawl.directory / "warc").mkdir()
+        (crawl.directory / "warc").mkdir(parents=True)
         path = crawl.directory / "warc" / "help.sample-00000.warc.gz"
         path.write_bytes(gzip.compress(b"WARC/1.1\r\n" * 90))
         attempt.add(path.name, path, 0)
