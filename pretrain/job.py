@@ -34,6 +34,7 @@ class TrainJob:
     eod: Annotated[int, Ge(0), Doc("the token that ends every document")]
     tokens_digest: Annotated[str, Doc("identity of the token shards")]
     components: Shards
+    trunk: Annotated[str, Doc("folder of the trajectory that train.trunk names")] = ""
     steps: Annotated[int, Ge(0), Doc("train until this step is done")]
     checkpoint_every: Annotated[int, Ge(1), Doc("steps between checkpoints")] = 100
     log_every: Annotated[int, Ge(1), Doc("steps between log lines")] = 10

@@ -78,11 +78,11 @@ class Journal:
         finally:
             os.close(descriptor)
 
-    def reconcile(self, newest: int) -> int:
+    def reconcile(self, newest: int, first: int = 1) -> int:
         """Make the journal agree with the newest checkpoint; returns how many steps were rolled back.
 
         A torn last line is cut off; steps beyond the checkpoint are lost work and get a row that says so. Raises
-        JournalError when a step that the checkpoint contains was never written down.
+        JournalError when a step from `first` on that the checkpoint contains was never written down.
         """
         if self.path.exists():
             data = self.path.read_bytes()
@@ -90,7 +90,7 @@ class Journal:
             if whole != len(data):
                 os.truncate(self.path, whole)
         taken = effective(read(self.path))
-        missing = next((step for step in range(1, newest + 1) if step not in taken), None)
+        missing = next((step for step in range(first, newest + 1) if step not in taken), None)
         if missing is not None:
             raise JournalError(
                 f"{self.path} has no row for step {missing}, but checkpoint step-{newest} contains it: "

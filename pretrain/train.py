@@ -26,6 +26,7 @@ from pretrain.parallel.launch import (
     world_of_environment,
 )
 from pretrain.state import trajectory
+from pretrain.state.trunk import checkpoint_of, first_cursor, step_of
 
 if TYPE_CHECKING:
     from pretrain.parallel.mesh import Mesh
@@ -43,8 +44,8 @@ def fail(kind: type[BaseException], error: BaseException, trace: TracebackType |
 
 
 def _resume_step(job: TrainJob) -> int:
-    """The newest checkpoint that is not beyond the target."""
-    return max((step for step in trajectory.steps(Path(job.directory)) if step <= job.steps), default=0)
+    """The newest checkpoint that is not beyond the target; where there is none, the trunk's step or 0."""
+    return max((step for step in trajectory.steps(Path(job.directory)) if step <= job.steps), default=step_of(job))
 
 
 def _prepare(job: TrainJob, mesh: "Mesh") -> tuple[int, int]:
@@ -58,8 +59,9 @@ def _prepare(job: TrainJob, mesh: "Mesh") -> tuple[int, int]:
         trajectory.record_what(job)
         for left in trajectory.remove_unfinished(directory):
             log.info("removed unfinished %s", left.name)
-        newest = max(trajectory.steps(directory), default=0)
-        if lost := Journal(directory / "journal.jsonl").reconcile(newest):
+        first = step_of(job) + 1
+        newest = max(trajectory.steps(directory), default=first - 1)
+        if lost := Journal(directory / "journal.jsonl").reconcile(newest, first):
             log.info("%d steps after step %d had no checkpoint and are taken again", lost, newest)
         segment = {
             "start": _resume_step(job),
@@ -77,8 +79,9 @@ def _prepare(job: TrainJob, mesh: "Mesh") -> tuple[int, int]:
 
 def _build(job: TrainJob, platform: "Platform", mesh: "Mesh", start: int) -> "TrainState":
     """Model and optimizer as they were after step `start`."""
-    from pretrain.engine.optimizer import Optimizer, wrap
+    from pretrain.engine.optimizer import Optimizer
     from pretrain.engine.step import Computer
+    from pretrain.engine.units import wrap
     from pretrain.models.build import build
     from pretrain.parallel.mesh import seed_dropout
     from pretrain.state.checkpoint import Checkpoint, CheckpointError
@@ -90,11 +93,18 @@ def _build(job: TrainJob, platform: "Platform", mesh: "Mesh", start: int) -> "Tr
     parts = build(job.model, job.precision, platform, mesh, job.vocabulary)
     wrapped = wrap(parts, mesh)
     optimizer = Optimizer(parts, wrapped, job.train, mesh)
-    computer = Computer(job.model, job.vocabulary, parts, wrapped, mesh)
-    if not start:
+    computer = Computer(job.model, job.train, job.vocabulary, parts, wrapped, mesh)
+    path = trajectory.steps(Path(job.directory)).get(start)
+    if path is None and not job.train.trunk:
         draw(optimizer, job.train.seed)
         return TrainState(computer, optimizer, mesh, Cursor())
-    found = Checkpoint(trajectory.steps(Path(job.directory))[start])
+    if path is None:
+        cursor, other = first_cursor(job, restore(optimizer, checkpoint_of(job)))
+        if mesh.rank == 0:
+            order = f"reading from its first sample on ({'; '.join(other)})" if other else "reading on where it was"
+            log.info("starts from %s, %s", job.train.trunk, order)
+        return TrainState(computer, optimizer, mesh, cursor)
+    found = Checkpoint(path)
     if found.content["digest"] != job.digest:
         raise CheckpointError(f"{found.path} belongs to run {found.content['digest']}, not to {job.digest}")
     return TrainState(computer, optimizer, mesh, restore(optimizer, found))
@@ -138,7 +148,7 @@ def _train(
     ]
     if mesh.rank == 0:
         _announce(job, platform, adapted, [callback.name for callback in chosen])
-    if job.steps == 0:
+    if job.steps == state.cursor.step:  # weights as drawn, or as the trunk had them
         checkpoints.save(state.cursor)
     number = train(job, state, batches, attempt, chosen, stop)
     checkpoints.finish()

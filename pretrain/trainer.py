@@ -47,7 +47,8 @@ def _step(
     job: TrainJob, state: TrainState, batches: Batches, attempt: int, stop_signal: Callable[[], int]
 ) -> StepResult:
     began, before, optimizer = time.perf_counter(), state.cursor, state.optimizer
-    samples, tokens = job.train.global_batch, job.train.global_batch * job.model.sequence_length
+    samples = job.train.batch_size(before.tokens)
+    tokens = samples * job.model.sequence_length
     first, last = before.next_sample, before.next_sample + samples
     if job.model.drops:
         seed_dropout(job.train.seed, first, state.mesh)

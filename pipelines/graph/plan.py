@@ -15,7 +15,8 @@ from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
 from pipelines.graph.checks import check, nearest
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of, with_training
-from pipelines.stages.train import TrainWhat, checkpoint
+from pipelines.graph.trunk import train_what
+from pipelines.stages.train import checkpoint
 
 if TYPE_CHECKING:
     from conf.schema import Config
@@ -115,7 +116,7 @@ def _planned(
 ) -> Plan:
     stages = {name: source.stage for name, source in sources.items()}
     # A recipe is checked before a crawl begins, with the crawl in its snapshot's place.
-    graph = _graph(config, checksums, {**stages, **crawls})
+    graph = _graph(config, store.root, checksums, {**stages, **crawls})
     plan = Plan(config, store, checksums, sources, crawls, None if crawls else graph)
     check(config, wanted(graph, config.run.until), plan.found)
     return plan
@@ -142,10 +143,9 @@ def with_snapshots(plan: Plan, finished: Mapping[str, Artifact]) -> Plan:
     return _planned(plan.config, plan.store, plan.checksums, {**plan.sources, **made}, {})
 
 
-def _graph(config: "Config", checksums: Checksums, sources: Mapping[str, Stage]) -> Graph:
+def _graph(config: "Config", root: Path, checksums: Checksums, sources: Mapping[str, Stage]) -> Graph:
     graph = Builder(config.recipe, checksums, sources).build()
-    what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
-    return with_training(graph, what, config.evaluation, config.run.steps, checksums)
+    return with_training(graph, train_what(config, root), config.evaluation, config.run.steps, checksums)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from pipelines.graph.checks import notes
 from pipelines.graph.plan import Known, Plan
 from pipelines.graph.recipe import program
 from pipelines.graph.stage_log import StageLog
-from pipelines.stages.train import TrainWhat, TrainWhere, checkpoint, train
+from pipelines.graph.trunk import train_what, trunk_directory
+from pipelines.stages.train import TrainWhere, checkpoint, train
 
 if TYPE_CHECKING:
     from conf.schema import Config
@@ -85,10 +86,13 @@ class Session:
             source = config.recipe[getattr(stage.what, "input", stage.name)]  # a crawl is its own
             return {"source": source, "hosts": hosts, "politeness": site.politeness}
         if stage.kind in ("train", "evaluate"):
-            what = TrainWhat(model=config.model, train=config.train, precision=config.precision, mixture=config.mixture)
+            store = self.plan.store
+            what = train_what(config, store.root)
             steps = config.run.steps
             cadence = (site.checkpoint_every, site.log_every, site.keep)
-            where = TrainWhere(what, config.layout, steps, site.threads, *cadence, self.log.verbose)
+            where = TrainWhere(
+                what, config.layout, steps, site.threads, *cadence, self.log.verbose, trunk_directory(what, store)
+            )
             return {"train": where}
         return {}
 

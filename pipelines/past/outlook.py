@@ -76,15 +76,16 @@ def outlook(plan: Plan) -> Outlook:
     """Look every stage of a plan up. Reads manifests and records, no data."""
     earlier, took, written = earlier_runs(plan.store.root), _took(plan.store.root), to_be_written(plan)
     config = plan.config
-    batch = config.train.global_batch * config.model.sequence_length
     stages = []
     for stage in plan.stages():
         if plan.found(stage) is not None:
             stages.append(Planned(stage.name, stage.kind, stage.digest, reused=True))
             continue
-        seconds, steps = took.get(stage.name), 0
+        seconds, steps, tokens = took.get(stage.name), 0, 0
         if stage.kind == "train":
-            steps = config.run.steps - _last_step(plan, stage)
+            last = max(_last_step(plan, stage), int(config.train.trunk.rpartition("@")[2] or 0))
+            steps, length = config.run.steps - last, config.model.sequence_length
+            tokens = config.train.tokens_after(config.run.steps, length) - config.train.tokens_after(last, length)
             seconds = took["a step of train"] * steps if "a step of train" in took else None
         new = Planned(
             name=stage.name,
@@ -94,7 +95,7 @@ def outlook(plan: Plan) -> Outlook:
             why=why_new(stage, earlier),
             bytes=written[stage.name],
             steps=steps,
-            tokens=steps * batch,
+            tokens=tokens,
             seconds=seconds,
         )
         stages.append(new)

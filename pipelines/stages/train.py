@@ -65,6 +65,7 @@ class TrainWhere:
     log_every: int
     keep: int
     verbose: bool = False  # whether the trainer's details are shown, and not only kept in its log
+    trunk: Path | None = None  # folder of the trajectory that `what.train.trunk` names
 
 
 class TrainerFailedError(RuntimeError):
@@ -99,6 +100,7 @@ def train(context: Context, digest: str) -> None:
         eod=tokens.figures["eod"],
         tokens_digest=tokens.digest,
         components=shards(tokens),
+        trunk=str(where.trunk.absolute()) if where.trunk else "",
         steps=where.steps,
         checkpoint_every=where.checkpoint_every,
         log_every=where.log_every,

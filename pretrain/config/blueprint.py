@@ -45,6 +45,11 @@ class Weight:
         """Number of elements."""
         return math.prod(self.shape)
 
+    @property
+    def hidden_matrix(self) -> bool:
+        """Whether it maps hidden states: neither an embedding, nor the output, nor a vector."""
+        return len(self.shape) > 1 and self.name.startswith("layers.")
+
 
 @dataclass(frozen=True, slots=True)
 class _Draft:

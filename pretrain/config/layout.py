@@ -79,10 +79,12 @@ def _divisions(model: Model, train: Train, layout: Layout, rows: int) -> Iterato
         yield "layout.tp x layout.cp", parts, "model.sequence_length", model.sequence_length
     if layout.cp > 1:  # each rank has one piece from the front and one from the back, so that all have equal work
         yield "2 x layout.cp", 2 * layout.cp, "model.sequence_length", model.sequence_length
-    yield "layout.dp x layout.micro_batch", layout.dp * layout.micro_batch, "train.global_batch", train.global_batch
-    if layout.vpp > 1:
-        count = train.global_batch // (layout.dp * layout.micro_batch)
-        yield "layout.pp", layout.pp, "the micro-batches of a replica under layout.vpp", count
+    for samples in sorted(train.batch_sizes(), reverse=True):
+        name = "train.global_batch" if samples == train.global_batch else "a batch of train.ramp"
+        yield "layout.dp x layout.micro_batch", layout.dp * layout.micro_batch, name, samples
+        if layout.vpp > 1:
+            count = samples // (layout.dp * layout.micro_batch)
+            yield "layout.pp", layout.pp, f"the micro-batches of a replica in a batch of {samples} under vpp", count
 
 
 def check_layout(model: Model, train: Train, layout: Layout, tokenizer: int) -> None:

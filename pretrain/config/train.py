@@ -4,55 +4,13 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
 from corpus.configuration import Doc, configuration
+from pretrain.config.optimizer import AdamW, Optimizer
+from pretrain.config.schedule import BatchStage, Constant, Cosine, Linear, Ramp, Schedule, WarmupStableDecay
 
-
-@configuration
-class Adam:
-    """AdamW (Loshchilov and Hutter, arXiv:1711.05101); vectors such as norms are not decayed."""
-
-    version: ClassVar[int] = 1
-    lr: Annotated[float, Gt(0), Doc("peak learning rate")] = 1e-3
-    beta1: Annotated[float, Ge(0), Lt(1), Doc("decay of the first moment")] = 0.9
-    beta2: Annotated[float, Ge(0), Lt(1), Doc("decay of the second moment")] = 0.95
-    epsilon: Annotated[float, Gt(0), Doc("added to the second moment's root")] = 1e-8
-    weight_decay: Annotated[float, Ge(0), Doc("decoupled weight decay")] = 0.1
-    clip: Annotated[float, Gt(0), Doc("largest global gradient norm")] = 1.0
-
-
-@configuration
-class Constant:
-    """The peak rate for ever, after warm-up."""
-
-    version: ClassVar[int] = 1
-    schedule: Literal["constant"] = "constant"
-
-
-@configuration
-class Cosine:
-    """Half a cosine from the peak to the floor; another horizon is another run."""
-
-    version: ClassVar[int] = 1
-    schedule: Literal["cosine"] = "cosine"
-    horizon_tokens: Annotated[int, Ge(1), Doc("tokens seen when the floor is reached")]
-    floor: Annotated[float, Ge(0), Le(1), Doc("final rate as a share of the peak")] = 0.1
-
-
-@configuration
-class WarmupStableDecay:
-    """Constant until decay_start, then down to the floor (MiniCPM, arXiv:2404.06395)."""
-
-    version: ClassVar[int] = 1
-    schedule: Literal["wsd"] = "wsd"
-    decay_start_tokens: Annotated[int, Ge(0), Doc("tokens seen when the decay begins")]
-    decay_tokens: Annotated[int, Ge(1), Doc("length of the decay in tokens")]
-    shape: Annotated[Literal["linear", "1-sqrt"], Doc("form of the decay; 1-sqrt: arXiv:2405.18392")] = "1-sqrt"
-    floor: Annotated[float, Ge(0), Le(1), Doc("final rate as a share of the peak")] = 0.0
-
-
-Schedule = Annotated[Constant | Cosine | WarmupStableDecay, Field(discriminator="schedule")]
+TRUNK = r"^([^@]+@\d+)?$"
 
 
 @configuration
@@ -63,9 +21,54 @@ class Train:
     seed: Annotated[int, Ge(0), Lt(2**31), Doc("seed of initial weights and dropout")] = 1
     data_seed: Annotated[int, Ge(0), Doc("seed of the data order")] = 1
     global_batch: Annotated[int, Ge(1), Doc("samples of sequence_length tokens in a step")]
-    optimizer: Annotated[Adam, Doc("AdamW and its constants")] = Field(default_factory=Adam)
+    ramp: Annotated[Ramp | None, Doc("smaller batches at the beginning; null: none")] = None
+    optimizer: Annotated[Optimizer, Doc("from gradients to updates")] = Field(default_factory=AdamW)
     schedule: Annotated[Schedule, Doc("learning rate as a function of tokens seen")] = Field(default_factory=Constant)
     warmup_tokens: Annotated[int, Ge(0), Doc("tokens of linear warm-up from 0")] = 0
+    z_loss: Annotated[
+        float, Ge(0), Doc("coefficient of the squared logarithm of the softmax's sum (PaLM, arXiv:2204.02311)")
+    ] = 0.0
+    trunk: Annotated[
+        str,
+        StringConstraints(pattern=TRUNK),
+        Doc("start from another run's checkpoint: <run>@<step>; empty: from drawn weights"),
+    ] = ""
+
+    @model_validator(mode="after")
+    def _ramps(self) -> "Train":
+        self.batch_stages()
+        return self
+
+    def batch_stages(self) -> tuple[BatchStage, ...]:
+        """Batch sizes before `global_batch`."""
+        return self.ramp.stages(self.global_batch) if self.ramp else ()
+
+    def batch_sizes(self) -> set[int]:
+        """Every number of samples that a step can have."""
+        return {self.global_batch, *(stage.samples for stage in self.batch_stages())}
+
+    def batch_size(self, tokens: int) -> int:
+        """Samples of the step that begins when so many tokens have been seen."""
+        stages = self.batch_stages()
+        return next((stage.samples for stage in stages if tokens < stage.until_tokens), self.global_batch)
+
+    def tokens_after(self, steps: int, sequence_length: int) -> int:
+        """Tokens seen after some steps from drawn weights."""
+        tokens = 0
+        for stage in self.batch_stages():
+            each = stage.samples * sequence_length
+            taken = min(steps, max(0, -(-(stage.until_tokens - tokens) // each)))
+            tokens, steps = tokens + taken * each, steps - taken
+        return tokens + steps * self.global_batch * sequence_length
+
+    def steps_until(self, tokens: int, sequence_length: int) -> int:
+        """Steps from drawn weights until so many tokens have been seen."""
+        steps, seen = 0, 0
+        for stage in self.batch_stages():
+            each = stage.samples * sequence_length
+            taken = max(0, -(-(min(stage.until_tokens, tokens) - seen) // each))
+            steps, seen = steps + taken, seen + taken * each
+        return steps + max(0, -(-(tokens - seen) // (self.global_batch * sequence_length)))
 
 
 @configuration
@@ -113,7 +116,7 @@ class _Fall(NamedTuple):
 
 
 def _fall(schedule: Schedule) -> _Fall | None:
-    if isinstance(schedule, Cosine):
+    if isinstance(schedule, Cosine | Linear):
         return _Fall(0, schedule.horizon_tokens, schedule.floor, "train.schedule.horizon_tokens")
     if isinstance(schedule, WarmupStableDecay):
         begin, fields = schedule.decay_start_tokens, "train.schedule.decay_start_tokens + decay_tokens"
@@ -123,8 +126,9 @@ def _fall(schedule: Schedule) -> _Fall | None:
 
 def schedule_notes(train: Train, sequence_length: int, steps: int) -> list[str]:
     """What of warm-up, schedule and `run.steps` does not fit, a sentence each. No errors: a run may go on later."""
-    batch, warmup, fall = train.global_batch * sequence_length, train.warmup_tokens, _fall(train.schedule)
-    run, total = f"run.steps={steps:,} ({batch:,} tokens each)", steps * batch
+    warmup, fall, total = train.warmup_tokens, _fall(train.schedule), train.tokens_after(steps, sequence_length)
+    each = "in all" if train.ramp else "each"
+    run = f"run.steps={steps:,} ({total if train.ramp else train.global_batch * sequence_length:,} tokens {each})"
     notes = []
     if 0 < total < warmup:
         notes.append(
@@ -132,7 +136,7 @@ def schedule_notes(train: Train, sequence_length: int, steps: int) -> list[str]:
         )
     if fall is None:
         return notes
-    last, end = -(-fall.end // batch), f"{fall.fields}={fall.end:,}"
+    last, end = train.steps_until(fall.end, sequence_length), f"{fall.fields}={fall.end:,}"
     if warmup > (fall.begin or fall.end - 1):
         notes.append(f"train.warmup_tokens={warmup:,} is not over when the rate should fall ({end}): lower it")
     if steps > last:

@@ -1,129 +1,49 @@
-"""Weights in fp32 and their moments, over megatron-core's gradient buffers.
+"""Weights in fp32 and their moments: norm, update and checkpoints all walk the units."""
 
-A unit is a run of one parameter's elements that this rank updates: all of it, or under ZeRO-1 the part that lies in
-the rank's share of the buffer. Norm, update and checkpoints all walk the units.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
 
 from pretrain.config import Train
-from pretrain.models.binding import Binding, Piece, cut
+from pretrain.config.optimizer import AdamW, Lion
+from pretrain.engine.muon import MuonRule, matrices_of
+from pretrain.engine.rules import AdamRule, LionRule, Rule
+from pretrain.engine.units import Unit, units_of
 from pretrain.models.build import ModelPart
 from pretrain.parallel.mesh import Mesh
 
 WEIGHT = "weight"
-MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Unit:
-    """Elements [start, stop) of a parameter: what is stored of them, flat, and the gradient, a sum over tokens."""
-
-    binding: Binding
-    start: int
-    stop: int
-    master: torch.Tensor  # fp32; the model's own memory where it is fp32 too
-    model: torch.Tensor
-    gradient: torch.Tensor
-    mine: bool  # of all ranks that have these elements, this one counts and stores them
-
-    def pieces(self) -> Iterator[tuple[Piece, slice]]:
-        """The boxes of global weights that it is made of, and where each lies in the flat tensors."""
-        for piece in cut(self.binding.bands, self.start, self.stop):
-            at = piece.at - self.start
-            yield piece, slice(at, at + piece.box.size)
-
-
-def wrap(parts: Sequence[ModelPart], mesh: Mesh) -> list[Any]:
-    """Gradient buffers around the parts; a gradient stays the sum over tokens that the parts computed."""
-    layout = mesh.layout
-    settings = DistributedDataParallelConfig(
-        grad_reduce_in_fp32=True,
-        use_distributed_optimizer=layout.zero1,
-        overlap_grad_reduce=layout.overlap,
-        overlap_param_gather=layout.overlap and layout.zero1,
-    )
-    wrapped = [
-        DistributedDataParallel(part.config, settings, part.module, disable_bucketing=number > 0)
-        for number, part in enumerate(parts)
-    ]
-    for part in parts:
-        config = part.config
-        config.finalize_model_grads_func = lambda models, _tokens=None, **named: finalize_model_grads(models, **named)
-        config.no_sync_func = [each.no_sync for each in wrapped] if len(wrapped) > 1 else wrapped[0].no_sync
-    return wrapped
-
-
-def _units(part: ModelPart, wrapped: Any, mesh: Mesh) -> Iterator[Unit]:  # noqa: ANN401 - a DistributedDataParallel
-    zero1 = mesh.layout.zero1
-    places = {  # the buffer pads between parameters, which a bucket's own index leaves out
-        parameter: (buffer.buckets[number], begin - buffer.buckets[number].offset)
-        for buffer in (*wrapped.buffers, *wrapped.expert_parallel_buffers)
-        for parameter, (begin, _, number) in buffer.param_index_map.items()
-    }
-    for number, (name, parameter) in enumerate(part.module.named_parameters()):
-        binding, (bucket, begin) = part.bindings[name], places[parameter]
-        end = begin + parameter.numel()
-        group = mesh.replicas(expert=binding.expert)
-        rank, ranks = dist.get_rank(group), dist.get_world_size(group)
-        share = bucket.grad_data.numel() // ranks
-        low, high = (max(begin, rank * share), min(end, (rank + 1) * share)) if zero1 else (begin, end)
-        if low >= high:
-            continue
-        start, stop = low - begin, high - begin
-        model = parameter.data.view(-1)[start:stop].detach()
-        one_of_many = binding.copy or (binding.whole and mesh.tp > 0)
-        yield Unit(
-            binding=binding,
-            start=start,
-            stop=stop,
-            master=model if model.dtype == torch.float32 else model.float(),
-            model=model,
-            gradient=bucket.grad_data[low:high],
-            mine=not one_of_many and (zero1 or number % ranks == rank),  # replicas take turns, so that all have work
-        )
+def _rules(train: Train, units: Sequence[Unit], parts: Sequence[ModelPart], mesh: Mesh) -> list[Rule]:
+    config = train.optimizer
+    if isinstance(config, AdamW):
+        return [AdamRule(units, config)]
+    if isinstance(config, Lion):
+        return [LionRule(units, config)]
+    inner = [unit for unit in units if unit.binding.hidden_matrix]
+    rest = [unit for unit in units if not unit.binding.hidden_matrix]
+    return [MuonRule(inner, matrices_of(parts, inner), config, mesh), AdamRule(rest, config)]
 
 
 class Optimizer:
-    """AdamW over the units of this rank."""
+    """The rules of a run over the units of this rank."""
 
     def __init__(self, parts: Sequence[ModelPart], wrapped: Sequence[Any], train: Train, mesh: Mesh) -> None:
         self._wrapped, self._zero1, self._overlap = wrapped, mesh.layout.zero1, mesh.layout.overlap
-        self.units = [unit for part, each in zip(parts, wrapped, strict=True) for unit in _units(part, each, mesh)]
-        adam = train.optimizer
-        for unit in self.units:
-            unit.master.grad = unit.gradient
-        groups = [
-            {"params": [u.master for u in self.units if u.binding.decay is decay], "weight_decay": amount}
-            for decay, amount in ((True, adam.weight_decay), (False, 0.0))
-        ]
-        self._adam = torch.optim.AdamW(
-            [group for group in groups if group["params"]],
-            lr=adam.lr,
-            betas=(adam.beta1, adam.beta2),
-            eps=adam.epsilon,
-            fused=True,
-        )
-        for unit in self.units:  # a checkpoint may be read before the first step, which would make them
-            state = self._adam.state[unit.master]
-            state["step"] = torch.tensor(0.0, device=unit.master.device)
-            state.update({kind: torch.zeros_like(unit.master) for kind in MOMENTS})
+        self.units = [unit for part, each in zip(parts, wrapped, strict=True) for unit in units_of(part, each, mesh)]
+        self._rules = _rules(train, self.units, parts, mesh)
+        self._rule = {unit: rule for rule in self._rules for unit in rule.units}
 
     def tensors(self, unit: Unit) -> Mapping[str, torch.Tensor]:
         """What is stored of a unit, flat fp32 by kind."""
-        state = self._adam.state[unit.master]
-        return {WEIGHT: unit.master, **{kind: state[kind] for kind in MOMENTS}}
+        return {WEIGHT: unit.master, **self._rule[unit].state(unit)}
 
     def set_step(self, step: int) -> None:
         """How many steps the moments have seen."""
-        for unit in self.units:
-            self._adam.state[unit.master]["step"].fill_(step)
+        for rule in self._rules:
+            rule.set_step(step)
 
     def zero_gradients(self) -> None:
         """Before a step's first backward."""
@@ -139,9 +59,8 @@ class Optimizer:
     def apply(self, rate: float, scale: float) -> None:
         """Update with the gradient sums times `scale` at the given rate."""
         torch._foreach_mul_([unit.gradient for unit in self.units], scale)
-        for group in self._adam.param_groups:
-            group["lr"] = rate
-        self._adam.step()
+        for rule in self._rules:
+            rule.apply(rate)
         self.publish()
 
     @torch.no_grad()

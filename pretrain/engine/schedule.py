@@ -2,19 +2,28 @@
 
 import math
 
-from pretrain.config.train import Constant, Cosine, Schedule, Train
+from pretrain.config import Train
+from pretrain.config.schedule import Constant, Cosine, InverseSquareRoot, Linear, Schedule, Steps
+
+
+def _half_cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _factor(schedule: Schedule, tokens: int, warmup: int) -> float:
     if isinstance(schedule, Constant):
         return 1.0
-    if isinstance(schedule, Cosine):
-        span = max(schedule.horizon_tokens - warmup, 1)
-        done = min(max((tokens - warmup) / span, 0.0), 1.0)
-        return schedule.floor + (1 - schedule.floor) * 0.5 * (1 + math.cos(math.pi * done))
+    if isinstance(schedule, InverseSquareRoot):
+        return math.sqrt(schedule.peak_tokens / max(tokens, schedule.peak_tokens))
+    if isinstance(schedule, Steps):
+        return next((each.share for each in reversed(schedule.milestones) if tokens > each.tokens), 1.0)
+    if isinstance(schedule, Cosine | Linear):
+        done = min(max((tokens - warmup) / max(schedule.horizon_tokens - warmup, 1), 0.0), 1.0)
+        left = _half_cosine(done) if isinstance(schedule, Cosine) else 1 - done
+        return schedule.floor + (1 - schedule.floor) * left
     done = min(max((tokens - schedule.decay_start_tokens) / schedule.decay_tokens, 0.0), 1.0)
-    fall = done if schedule.shape == "linear" else math.sqrt(done)
-    return 1 - (1 - schedule.floor) * fall
+    left = {"linear": 1 - done, "1-sqrt": 1 - math.sqrt(done), "cosine": _half_cosine(done)}[schedule.shape]
+    return schedule.floor + (1 - schedule.floor) * left
 
 
 def learning_rate(train: Train, tokens: int) -> float:

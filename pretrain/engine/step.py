@@ -9,7 +9,7 @@ import torch
 from megatron.core import parallel_state
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
-from pretrain.config import Layout, Model, padded_vocabulary
+from pretrain.config import Layout, Model, Train, padded_vocabulary
 from pretrain.data.batches import Batches, context_positions, replica_range
 from pretrain.engine.optimizer import Optimizer
 from pretrain.models.build import ModelPart
@@ -38,9 +38,16 @@ class Computer:
     """The parts of the model on this rank, and how a range of samples goes through them."""
 
     def __init__(
-        self, model: Model, vocabulary: int, parts: tuple[ModelPart, ...], wrapped: list[Any], mesh: Mesh
+        self,
+        model: Model,
+        train: Train,
+        vocabulary: int,
+        parts: tuple[ModelPart, ...],
+        wrapped: list[Any],
+        mesh: Mesh,
     ) -> None:
-        self._model, self._mesh, self._wrapped, self.parts = model, mesh, wrapped, parts
+        self._model, self._z_loss = model, train.z_loss
+        self._mesh, self._wrapped, self.parts = mesh, wrapped, parts
         group = parallel_state.get_tensor_model_parallel_group()
         rows = padded_vocabulary(model, vocabulary)
         self._vocabulary = vocabulary_slice(vocabulary, rows, mesh.tp, mesh.layout.tp, group)
@@ -70,15 +77,16 @@ class Computer:
             if targets is None:
                 raise RuntimeError("a stage with the output layer has no targets")
             weights = torch.ones(targets.shape, dtype=torch.float32, device=targets.device)
-            total, _ = weighted_nats(
+            total, nats = weighted_nats(
                 hidden,
                 wrapped.module.output_weight,
                 targets,
                 weights,
                 self._vocabulary,
                 self.layout.sequence_parallel,
+                self._z_loss,
             )
-            figures = torch.stack([total.detach().double(), weights.double().sum()])
+            figures = torch.stack([(weights * nats).double().sum(), weights.double().sum()])
             return total, weights.sum().int(), figures
 
         return wrapped(tokens, positions, None), loss

@@ -26,6 +26,11 @@ class Box:
         """Number of elements."""
         return math.prod(self.extent)
 
+    @property
+    def expert(self) -> int:
+        """Which expert's it is; 0 where there are none."""
+        return self.offsets[0] if self.weight.expert is not None else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -51,6 +56,11 @@ class Binding:
     def decay(self) -> bool:
         """Whether weight decay applies to it."""
         return self.bands[0].weight.decay
+
+    @property
+    def hidden_matrix(self) -> bool:
+        """Whether it maps hidden states to hidden states, as all of its weights do or none."""
+        return self.bands[0].weight.hidden_matrix
 
     @property
     def whole(self) -> bool:

@@ -71,10 +71,20 @@ def _flat(prefix: str, value: object) -> Iterator[tuple[str, object]]:
         yield prefix, value
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The fields in which two descriptions differ, a phrase each."""
     left, right = dict(_flat("", old)), dict(_flat("", new))
     names = sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
     return [f"{name}: {left.get(name)!r} there, {right.get(name)!r} here" for name in names]
+
+
+def recorded(directory: Path) -> dict[str, Any]:
+    """What is trained in a folder, as it was written down."""
+    path = directory / "trajectory.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise TrajectoryError(f"{path} is damaged ({error}): remove {directory} to train again") from error
 
 
 def record_what(job: TrainJob) -> None:
@@ -87,11 +97,8 @@ def record_what(job: TrainJob) -> None:
         temporary.write_text(json.dumps(new, indent=1, sort_keys=True), encoding="utf-8")
         temporary.rename(path)
         return
-    try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TrajectoryError(f"{path} is damaged ({error}): remove {job.directory} to train again") from error
-    if differing := _differences(old, new):
+    old = recorded(Path(job.directory))
+    if differing := differences(old, new):
         raise TrajectoryError(
             f"{job.directory} holds another run ({'; '.join(differing)}): give this one a folder of its own"
         )

@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 REFERENCE = "test_reference.py::test_the_trainer_is_the_plain_reference"
 PARITY = "test_parity.py::test_a_layout_equals_the_plain_reference"
 RESHARD = "test_reshard.py::test_any_layout_goes_on_from_any_other"
-ADAM = "((True, adam.weight_decay), (False, 0.0))"
+ADAM = "((True, config.weight_decay), (False, 0.0))"
 FAULTS: Sequence[Fault] = (
     Fault(
         "clipping off",
@@ -43,20 +43,65 @@ FAULTS: Sequence[Fault] = (
         "learning_rate(job.train, before.tokens)",
         f"{REFERENCE}[schedule]",
     ),
-    Fault("decay 0", "engine/optimizer.py", ADAM, "((True, 0.0), (False, 0.0))", f"{REFERENCE}[decay]"),
+    Fault("decay 0", "engine/rules.py", ADAM, "((True, 0.0), (False, 0.0))", f"{REFERENCE}[decay]"),
     Fault(
         "norms decayed",
-        "engine/optimizer.py",
+        "engine/rules.py",
         ADAM,
-        "((True, adam.weight_decay), (False, adam.weight_decay))",
+        "((True, config.weight_decay), (False, config.weight_decay))",
         f"{REFERENCE}[decay]",
     ),
     Fault(
         "beta2 := beta1",
-        "engine/optimizer.py",
-        "betas=(adam.beta1, adam.beta2)",
-        "betas=(adam.beta1, adam.beta1)",
+        "engine/rules.py",
+        "betas=(config.beta1, config.beta2)",
+        "betas=(config.beta1, config.beta1)",
         f"{REFERENCE}[betas]",
+    ),
+    Fault("z-loss ignored", "engine/step.py", "                self._z_loss,\n", "", f"{REFERENCE}[z loss]"),
+    Fault(
+        "ramp ignored",
+        "trainer.py",
+        "job.train.batch_size(before.tokens)",
+        "job.train.global_batch",
+        f"{REFERENCE}[ramp]",
+    ),
+    Fault(
+        "Lion steps by its new momentum",
+        "engine/rules.py",
+        "unit.master.add_(torch.lerp(momentum, gradient, 1 - config.beta1).sign_(), alpha=-rate)\n"
+        "            momentum.lerp_(gradient, 1 - config.beta2)",
+        "momentum.lerp_(gradient, 1 - config.beta2)\n"
+        "            unit.master.add_(torch.lerp(momentum, gradient, 1 - config.beta1).sign_(), alpha=-rate)",
+        f"{REFERENCE}[lion]",
+    ),
+    Fault(
+        "the rest at Muon's rate",
+        "engine/rules.py",
+        'group["lr"] = rate * self._ratio',
+        'group["lr"] = rate',
+        f"{REFERENCE}[muon spectral]",
+    ),
+    Fault(
+        "Muon on a slice of a matrix",
+        "engine/muon.py",
+        "if weight.split is not None and self._mesh.layout.tp > 1:",
+        "if False:",
+        f"{PARITY}[muon tp2 ep2 sp]",
+    ),
+    Fault(
+        "Muon on a replica's share",
+        "engine/muon.py",
+        "if self._mesh.layout.zero1:",
+        "if False:",
+        f"{PARITY}[muon dp2 ep2 zero1 overlap]",
+    ),
+    Fault(
+        "a branch reads the trunk's samples again",
+        "state/trunk.py",
+        "return (replace(at, next_sample=0) if other else at), other",
+        "return replace(at, next_sample=0), other",
+        "test_trunk.py::test_a_branch_is_the_run_that_had_the_schedule_from_the_beginning",
     ),
     Fault(
         "RoPE base ignored",
@@ -116,7 +161,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "ZeRO-1 state at a wrong offset",
-        "engine/optimizer.py",
+        "engine/units.py",
         "cut(self.binding.bands, self.start, self.stop)",
         "cut(self.binding.bands, 0, self.stop - self.start)",
         f"{RESHARD}[tp2 dp2 zero1-one]",
@@ -188,14 +233,14 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "a norm counts on every tensor-parallel rank",
-        "engine/optimizer.py",
+        "engine/units.py",
         "one_of_many = binding.copy or (binding.whole and mesh.tp > 0)",
         "one_of_many = binding.copy",
         f"{PARITY}[dense tp2]",
     ),
     Fault(
         "a tied embedding counts on both stages",
-        "engine/optimizer.py",
+        "engine/units.py",
         "one_of_many = binding.copy or (binding.whole and mesh.tp > 0)",
         "one_of_many = binding.whole and mesh.tp > 0",
         f"{PARITY}[dense pp2]",

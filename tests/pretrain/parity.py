@@ -6,7 +6,7 @@ launch for each number of processes.
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +23,16 @@ from tests.pretrain.tools import journal, run_many, small_job, write_job
 STEPS = 8
 TOLERANCE = 1e-5
 EXPERTS = {"kind": "experts", "experts": 4, "chosen": 2, "width": 24, "shared": 16, "balance": 0.02}
-MODELS: Mapping[str, Mapping[str, Any]] = {
+MODELS: dict[str, dict[str, Any]] = {
     "dense": {"model__layers": 4},
     "experts": {
         "model__layers": 4,
         "model__feed_forward": EXPERTS,
         "model__overrides": {"0": {"feed_forward": {"kind": "gated", "width": 48}}},
     },
+}
+MODELS = MODELS | {
+    "muon": MODELS["experts"] | {"train__optimizer": {"kind": "muon", "lr": 0.005, "clip": 0.5, "epsilon": 1e-6}}
 }
 SP = {"sequence_parallel": True}
 # The layouts, alone and as users combine them; the model is dense unless experts are named.
@@ -71,6 +74,14 @@ MIXED: Sequence[dict[str, Any]] = (
     {"dp": 4, "ep": 2, "zero1": True},
     {"tp": 2, "dp": 2, "ep": 4, "zero1": True, **SP},
 )
+# Muon needs whole matrices, of which a rank may have a slice, or some experts, or a run of elements.
+WHOLE: Sequence[dict[str, Any]] = (
+    {},
+    {"dp": 2, "ep": 2, "zero1": True, "overlap": True},
+    {"tp": 2, "ep": 2, **SP},
+    {"pp": 2, "vpp": 2},
+    {"tp": 2, "dp": 2, "ep": 2, "zero1": True, **SP},
+)
 
 
 class Case(NamedTuple):
@@ -97,7 +108,11 @@ class Case(NamedTuple):
         return torch.tensor(list(sizes)).prod().item()
 
 
-CASES = [*(Case("dense", layout) for layout in DENSE), *(Case("experts", layout) for layout in MIXED)]
+CASES = [
+    Case(model, layout)
+    for model, layouts in (("dense", DENSE), ("experts", MIXED), ("muon", WHOLE))
+    for layout in layouts
+]
 
 
 class Difference(NamedTuple):
@@ -119,7 +134,7 @@ def job_of(folder: Path, case: Case, **changes: Any) -> dict[str, Any]:
         "directory": str(folder / case.name.replace(" ", "-")),
         "steps": STEPS,
         "checkpoint_every": STEPS,
-        "train__optimizer": {"lr": 0.005, "clip": 0.5, "epsilon": 1e-6},
+        "train__optimizer": {"kind": "adamw", "lr": 0.005, "clip": 0.5, "epsilon": 1e-6},
         "mixture__weights": {"en": 1, "zh": 2},
     }
     job = small_job(folder, **{**settings, **MODELS[case.model], **changes})

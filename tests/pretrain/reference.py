@@ -1,4 +1,4 @@
-"""The model, the optimizer and the schedule written out plainly: what the trainer must equal. torch alone.
+"""The model and the training loop written out plainly: what the trainer must equal. torch alone.
 
 LLaMA (arXiv:2302.13971) with grouped queries (arXiv:2305.13245), AdamW (arXiv:1711.05101) that decays matrices only,
 clipping by the global norm (arXiv:1211.5063). Weights go by Siku's global names; linear weights are [output, input].
@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy, softmax
 
 from pretrain.config import Model, Train
 from tests.pretrain.reference_experts import feed_forward
+from tests.pretrain.reference_rules import RULES, State
 
 
 def normed(x: Tensor, gain: Tensor, epsilon: float) -> Tensor:
@@ -48,11 +49,10 @@ def logits(w: dict[str, Tensor], m: Model, tokens: Tensor) -> tuple[Tensor, Tens
 
 
 class Trained(NamedTuple):
-    """Weights and moments by name after some steps, and each step's (loss, gradient norm before clipping)."""
+    """Weights and the optimizer's state by name after some steps, and each step's (loss, gradient norm)."""
 
     weights: dict[str, Tensor]
-    first: dict[str, Tensor]
-    second: dict[str, Tensor]
+    state: dict[str, State]
     steps: list[tuple[float, float]]
 
 
@@ -60,22 +60,17 @@ def train(
     initial: dict[str, Tensor], m: Model, t: Train, batches: Iterator[Tensor], real: int, rate: Callable[[int], float]
 ) -> Trained:
     """A step for each batch [samples, length + 1]; `rate` maps tokens seen to the learning rate, `real` is V."""
-    adam, zeros = t.optimizer, [{n: torch.zeros_like(w) for n, w in initial.items()} for _ in range(2)]
-    done = Trained({n: w.clone().requires_grad_() for n, w in initial.items()}, *zeros, [])
+    done, seen = Trained({n: w.clone().requires_grad_() for n, w in initial.items()}, {n: {} for n in initial}, []), 0
     for step, batch in enumerate(batches, start=1):
         found, balance = logits(done.weights, m, batch[:, :-1])
         loss = cross_entropy(found[..., :real].flatten(0, 1), batch[:, 1:].flatten())
-        gradients = dict(
-            zip(done.weights, torch.autograd.grad(loss + balance, list(done.weights.values())), strict=True)
-        )
+        z = t.z_loss * found[..., :real].logsumexp(-1).square().mean()
+        whole = loss + balance + z
+        gradients = dict(zip(done.weights, torch.autograd.grad(whole, list(done.weights.values())), strict=True))
         norm = math.sqrt(sum(g.double().square().sum().item() for g in gradients.values()))
         done.steps.append((loss.item(), norm))
-        lr = rate(step * batch[:, 1:].numel())
+        seen += batch[:, 1:].numel()
         for name, w in done.weights.items():
-            g, a, b = gradients[name] * min(1.0, adam.clip / (norm + 1e-6)), done.first[name], done.second[name]
-            a.mul_(adam.beta1).add_(g * (1 - adam.beta1))
-            b.mul_(adam.beta2).add_(g * g * (1 - adam.beta2))
-            unbiased, root = a / (1 - adam.beta1**step), (b / (1 - adam.beta2**step)).sqrt()
-            decay = adam.weight_decay if w.dim() > 1 else 0.0
-            w.data -= lr * (unbiased / (root + adam.epsilon) + decay * w.data)
+            gradient = gradients[name] * min(1.0, t.optimizer.clip / (norm + 1e-6))
+            RULES[t.optimizer.kind](name, w.data, gradient, done.state[name], step, rate(seen), t.optimizer)
     return done

@@ -221,7 +221,7 @@ def test_a_job_file_names_every_wrong_field(tmp_path: Path):
     job["train"]["optimizer"]["lr"] = "fast"
     job["model"]["layerz"] = 2
     path.write_text(json.dumps(job))
-    with pytest.raises(JobError, match=r"(?s)job.json.*model.layerz=2.*train.optimizer.lr='fast'"):
+    with pytest.raises(JobError, match=r"(?s)job.json.*model.layerz=2.*train.optimizer.adamw.lr='fast'"):
         read_job(path, TrainJob)
     path.write_text("{")
     with pytest.raises(JobError, match="Invalid JSON"):

@@ -47,7 +47,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for name, layout in LAYOUTS.items():
         add(name, layout)
     add("fp32", {}, precision={"dtype": "fp32"})
-    add("slow", {}, train__optimizer={"lr": 1e-6, "weight_decay": 0}, train__warmup_tokens=0)
+    add("slow", {}, train__optimizer={"kind": "adamw", "lr": 1e-6, "weight_decay": 0}, train__warmup_tokens=0)
     for world in (1, 2):
         chosen = [p for n, p in paths.items() if (n in ("one", "fp32", "slow")) == (world == 1)]
         done = run_many(chosen, world)

@@ -36,7 +36,7 @@ def job_of(folder: Path, directory: str, layout: str, steps: int, **changes: Any
         "model__layers": 4,
         "model__feed_forward": EXPERTS,
         "model__overrides": {"0-1": {"feed_forward": {"kind": "gated", "width": 48}}},
-        "train__optimizer": {"lr": 0.002, "clip": 0.5, "epsilon": 1e-6},
+        "train__optimizer": {"kind": "adamw", "lr": 0.002, "clip": 0.5, "epsilon": 1e-6},
     }
     job = small_job(folder, **settings | changes)
     job["layout"] |= {"micro_batch": 4, **LAYOUTS[layout]}

@@ -53,7 +53,7 @@ def small_job(folder: Path, **changes: Any) -> dict[str, Any]:
             "attention": {"kind": "grouped", "heads": 4, "groups": 2},
             "feed_forward": {"kind": "gated", "width": 48},
         },
-        "train": {"global_batch": 8, "optimizer": {"lr": 0.01}, "warmup_tokens": 1024},
+        "train": {"global_batch": 8, "optimizer": {"kind": "adamw", "lr": 0.01}, "warmup_tokens": 1024},
         "precision": {},
         "mixture": {},
         "layout": {"device": "cpu", "micro_batch": 2, "timeout_s": 60},

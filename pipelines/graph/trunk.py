@@ -1,0 +1,41 @@
+"""What is trained, with the run that `train.trunk` names resolved to the identity of its training."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.engine.store import Store
+from pipelines.graph.recipe import RecipeError
+from pipelines.stages.train import TrainWhat
+
+if TYPE_CHECKING:
+    from conf.schema import Config
+
+
+def train_what(config: "Config", root: Path) -> TrainWhat:
+    """WHAT of the training; raises RecipeError for a trunk that is not there."""
+    train = config.train
+    if train.trunk:
+        train = replace(train, trunk=_resolved(train.trunk, root))
+    return TrainWhat(model=config.model, train=train, precision=config.precision, mixture=config.mixture)
+
+
+def trunk_directory(what: TrainWhat, store: Store) -> Path | None:
+    """Folder of the trajectory that a training starts from."""
+    digest, _, _ = what.train.trunk.rpartition("@")
+    return store.directory("train", digest) if digest else None
+
+
+def _resolved(trunk: str, root: Path) -> str:
+    """`<run>@<step>` as `<digest>@<step>`: a name can come to mean another run, a digest cannot."""
+    name, _, step = trunk.rpartition("@")
+    if (Store(root).directory("train", name) / "trajectory.json").exists():
+        return trunk
+    record = root / "runs" / name / "run.json"
+    stages = json.loads(record.read_text())["stages"] if record.exists() else []
+    digests = [stage["digest"] for stage in stages if stage["kind"] == "train"]
+    if not digests:
+        told = "was never trained" if stages else "is no finished run of this store (`siku ls` lists them)"
+        raise RecipeError(f"train.trunk={trunk}: {name} {told}: name a run that trained, as <run>@<step>")
+    return f"{digests[0]}@{step}"
