@@ -43,7 +43,7 @@ def test_every_key_has_its_value_and_a_doc_line(config):
             assert key.doc or path.rpartition(".")[2] in ("kind", "rule", "measure", "edit", "schedule"), path
     assert found["layout.device"].choices == ("auto", "cpu", "cuda")
     assert found["model.embedding.tied"].choices == ("true", "false")
-    assert found["train.schedule.schedule"].choices == ("constant", "cosine", "wsd")
+    assert found["train.schedule.schedule"].choices == ("constant", "cosine", "linear", "inverse_sqrt", "wsd", "steps")
     assert set(found["recipe.filter.kind"].choices) >= {"crawl", "filter", "dedupe", "tokenize"}
     assert found["model.hidden"].default == "required" and found["layout.tp"].default == "1"
 
