@@ -64,24 +64,19 @@ class WarmupStableDecay:
 
 
 @configuration
-class Milestone:
-    """From so many tokens on, a share of the peak."""
-
-    tokens: Annotated[int, Ge(1), Doc("tokens seen when it begins")]
-    share: Annotated[float, Gt(0), Le(1), Doc("of the peak rate")]
-
-
-@configuration
 class Steps:
     """Constant, and lower after each milestone (DeepSeek LLM, arXiv:2401.02954)."""
 
     version: ClassVar[int] = 1
     schedule: Literal["steps"] = "steps"
-    milestones: Annotated[tuple[Milestone, ...], Doc("in the order of their tokens")]
+    milestones: Annotated[
+        tuple[tuple[Annotated[int, Ge(1)], Annotated[float, Gt(0), Le(1)]], ...],
+        Doc("pairs of tokens seen and the share of the peak rate from there on, in order"),
+    ]
 
     @model_validator(mode="after")
     def _ordered(self) -> "Steps":
-        tokens = [milestone.tokens for milestone in self.milestones]
+        tokens = [tokens for tokens, _ in self.milestones]
         if not tokens or tokens != sorted(set(tokens)):
             raise ValueError(f"milestones begin at {tokens} tokens: name at least one, each later than the one before")
         return self
@@ -123,27 +118,22 @@ class LinearRamp:
 
 
 @configuration
-class Stage:
-    """A batch size for a while."""
-
-    samples: Annotated[int, Ge(1), Doc("samples of a batch")]
-    until_tokens: Annotated[int, Ge(1), Doc("tokens seen when the next stage begins")]
-
-
-@configuration
 class StagedRamp:
     """Some batch sizes, one after another, before the global batch (PaLM, Llama 3)."""
 
     version: ClassVar[int] = 1
     kind: Literal["stages"] = "stages"
-    before: Annotated[tuple[Stage, ...], Doc("batch sizes before the global batch, in order")]
+    before: Annotated[
+        tuple[tuple[Annotated[int, Ge(1)], Annotated[int, Ge(1)]], ...],
+        Doc("batch sizes before the global batch: pairs of samples and tokens seen when they end, in order"),
+    ]
 
     def stages(self, final: int) -> tuple[BatchStage, ...]:
         """Those before the global batch; raises ValueError where one ends before it begins."""
-        ends = [stage.until_tokens for stage in self.before]
+        ends = [tokens for _, tokens in self.before]
         if not ends or ends != sorted(set(ends)):
             raise ValueError(f"ramp.before ends at {ends} tokens: name at least one, each later than the one before")
-        return tuple(BatchStage(stage.samples, stage.until_tokens) for stage in self.before)
+        return tuple(BatchStage(*stage) for stage in self.before)
 
 
 Ramp = Annotated[LinearRamp | StagedRamp, Field(discriminator="kind")]

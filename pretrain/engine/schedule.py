@@ -16,7 +16,7 @@ def _factor(schedule: Schedule, tokens: int, warmup: int) -> float:
     if isinstance(schedule, InverseSquareRoot):
         return math.sqrt(schedule.peak_tokens / max(tokens, schedule.peak_tokens))
     if isinstance(schedule, Steps):
-        return next((each.share for each in reversed(schedule.milestones) if tokens > each.tokens), 1.0)
+        return next((share for start, share in reversed(schedule.milestones) if tokens > start), 1.0)
     if isinstance(schedule, Cosine | Linear):
         done = min(max((tokens - warmup) / max(schedule.horizon_tokens - warmup, 1), 0.0), 1.0)
         left = _half_cosine(done) if isinstance(schedule, Cosine) else 1 - done

@@ -15,8 +15,6 @@ from pretrain.config.schedule import (
     InverseSquareRoot,
     Linear,
     LinearRamp,
-    Milestone,
-    Stage,
     StagedRamp,
     Steps,
     WarmupStableDecay,
@@ -59,7 +57,7 @@ def test_inverse_square_root_is_t5s():
 
 
 def test_steps_fall_after_their_milestones():
-    deepseek = train(Steps(milestones=(Milestone(tokens=800, share=0.316), Milestone(tokens=900, share=0.1))))
+    deepseek = train(Steps(milestones=((800, 0.316), (900, 0.1))))
     assert [learning_rate(deepseek, tokens) / 2 for tokens in (1, 800, 801, 900, 901, 10**9)] == [
         1.0,
         1.0,
@@ -67,7 +65,7 @@ def test_steps_fall_after_their_milestones():
         *(0.1, 0.1),
     ]
     with pytest.raises(ValidationError, match=r"milestones begin at \[9, 5\] tokens: name at least one, each later"):
-        Steps(milestones=(Milestone(tokens=9, share=0.3), Milestone(tokens=5, share=0.1)))
+        Steps(milestones=((9, 0.3), (5, 0.1)))
 
 
 LENGTH = 4
@@ -126,9 +124,7 @@ RAMPS = st.one_of(
         st.integers(1, 5000),
     ),
     st.lists(st.integers(1, 4000), min_size=1, max_size=4, unique=True).map(
-        lambda ends: StagedRamp(
-            before=tuple(Stage(samples=at + 1, until_tokens=end) for at, end in enumerate(sorted(ends)))
-        )
+        lambda ends: StagedRamp(before=tuple((at + 1, end) for at, end in enumerate(sorted(ends))))
     ),
 )
 
@@ -149,6 +145,6 @@ def test_a_ramp_that_leads_elsewhere_is_refused():
     with pytest.raises(ValidationError, match=r"ramp.start=3 in increments of 2 does not reach global_batch=8"):
         Train(global_batch=8, ramp=LinearRamp(start=3, increment=2, tokens=10))
     with pytest.raises(ValidationError, match=r"ramp.before ends at \[9, 9\] tokens"):
-        Train(global_batch=8, ramp=StagedRamp(before=(Stage(samples=1, until_tokens=9),) * 2))
+        Train(global_batch=8, ramp=StagedRamp(before=((1, 9),) * 2))
     with pytest.raises(ValidationError, match=r"trunk"):
         Train(global_batch=8, trunk="run without a step")
