@@ -15,11 +15,11 @@ from conf.walk import fields
 from corpus.crawling.snapshot import FAILURES
 from corpus.edits import AnyEdit
 from corpus.plugins import family_of
+from pipelines.cli.main import command_line
 from pipelines.cli.reference import reference
+from tests.blocks import HOME, PAGES, blocks
 from tests.slugs import Slugs
 
-HOME = Path(__file__).resolve().parents[1]
-PAGES = sorted([*HOME.glob("*.md"), *(HOME / "docs").glob("*.md")])
 REFERENCE = (HOME / "docs" / "configuration.md").read_text(encoding="utf-8")
 REASONS = (HOME / "docs" / "reasons.md").read_text(encoding="utf-8")
 DEAD = ("corpus/sources", "corpus/extract.py", "corpus/crawling/captures.py")
@@ -48,6 +48,33 @@ def test_the_configuration_reference_has_every_key() -> None:
     missing = {name[-1] for name in names} - rows - discriminators - parents
     assert len(names) > 200 and not missing
     assert "### `recipe.<name>` with `kind=filter`\n" in REFERENCE and "### `site.hosts.<name>`\n" in REFERENCE
+
+
+def test_the_chinese_readme_says_the_same() -> None:
+    pages = [HOME / name for name in ("README.md", "README.zh.md")]
+    shells, texts = [], []
+    for page in pages:
+        shells.append([(each.language, each.commands or each.text) for each in blocks(page)])
+        text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+        texts.append(text.replace("、", ", "))
+    assert shells[0] == shells[1] and len(shells[0]) > 4
+    for same in (r"^#+(?= )", r"^\d+\. `[^`]+`", r"^\| .*?`(?= \|)", r"\(docs/[^)]*\)"):  # in one order
+        one, other = (re.findall(same, text, re.M) for text in texts)
+        assert one == other and one, same
+    for same in (r"`(siku [^`]*|~?[\w.]+=[^`]*|--?\w+|\.siku[^`]*)`", r"\d[\d,.]*\d|\d"):  # in any order
+        one, other = (re.findall(same, text) for text in texts)
+        assert sorted(one) == sorted(other) and one, sorted({*one} ^ {*other})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_within_a_line_have_the_flags_they_are_given(page: Path) -> None:
+    verbs = next(a.choices for a in command_line()._actions if isinstance(a.choices, dict))
+    for code in re.findall(r"`siku ([^`]*)`", page.read_text(encoding="utf-8")):
+        words = re.sub(r"[][]|\\", " ", code).split()
+        verb = next((word for word in words if word in verbs), None)
+        flags = {flag for action in verbs[verb]._actions for flag in action.option_strings} if verb else set()
+        told = {word for word in words if word.startswith("-")} - {"--config-dir"}
+        assert verb and told <= flags, f"{page.name}: `siku {code}`: {sorted(told - flags)}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,0 +1,94 @@
+"""What the pages tell a reader to write does what they say: every code block runs, or a short list says why not."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from conf.load import load
+from conf.search import Search
+from tests.blocks import HOME, NOT_RUN, PAGES, Block, blocks
+from tests.end_to_end.support import Built, ok
+
+READERS = {"explain", "export", "ls", "gc"}  # verbs that read finished runs
+PAGE = "<title>题</title><main><p>今天的天气很好，我们去公园散步。</p></main>"
+RECORD = (
+    "WARC/1.0\r\nWARC-Type: resource\r\nWARC-Target-URI: http://a.test/\r\nContent-Type: text/html\r\n"
+    "Content-Length: {}\r\n\r\n{}\r\n\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, small: Built) -> Iterator[Path]:
+    """A reader's working folder: data of every kind below `data`, and a store with a finished run."""
+    desk = tmp_path_factory.mktemp("desk")
+    for folder in ("site", "warcs", "rows", "notes"):
+        (desk / "data" / folder).mkdir(parents=True)
+    (desk / "data" / "site" / "a.html").write_text(PAGE, "utf-8")
+    (desk / "data" / "warcs" / "a.warc").write_text(RECORD.format(len(PAGE.encode()), PAGE), "utf-8", newline="")
+    (desk / "data" / "notes" / "a.md").write_text("# 题\n\n一二三。\n", "utf-8")
+    (desk / "data" / "texts.jsonl").write_text('{"text": "一二三。"}\n', "utf-8")
+    pq.write_table(pa.table({"text": ["一二三。"]}), desk / "data" / "rows" / "a.parquet")
+    (desk / ".siku").symlink_to(small.root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(desk)
+        yield desk
+
+
+def carry_out(line: str, desk: Path) -> None:
+    """A command line of a page: what would make results is planned, what reads them reads the finished run."""
+    words = [word.replace("/data/", f"{desk}/data/") for word in shlex.split(line)]
+    if words[0] != "siku":
+        assert line in NOT_RUN, f"{line!r} is no siku command: run it here, or say in tests/blocks.py why not"
+        return
+    verb = next(at for at, word in enumerate(words) if at and word in ("run", "plan", "config", "completion", *READERS))
+    if words[verb] == "run":
+        words = [*words[1:verb], "plan", *(word for word in words[verb + 1 :] if word != "-v")]
+    elif words[verb] in READERS:
+        words = [word for word in words[1:] if word != "--yes"]
+    else:
+        words = words[1:]
+    ok(*words)
+
+
+def execute(block: Block, module: ModuleType) -> None:
+    """Python that runs in the names of its page so far; with a file, an excerpt of it that its own tests run."""
+    if block.file:
+        assert block.text in (HOME / block.file).read_text(encoding="utf-8"), f"{block.file} does not say so"
+    else:
+        exec(compile(block.text, block.page, "exec"), module.__dict__)
+
+
+# The Chinese README has the same blocks: tests/test_docs.py.
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page) and page.suffixes != [".zh", ".md"]], ids=lambda page: page.name
+)
+def test_every_block_of_a_page_does_what_it_says(page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType(f"page_{page.stem}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for block in blocks(page):
+        if block.language == "sh":
+            for line in block.commands:
+                carry_out(line, desk)
+        elif block.language == "python":
+            execute(block, module)
+        elif block.language == "yaml" and block.file:
+            (desk / block.file).parent.mkdir(parents=True, exist_ok=True)
+            (desk / block.file).write_text(block.text, "utf-8")
+        elif block.language == "yaml":
+            (desk / "block.yaml").write_text(block.text, "utf-8")
+            load(["@block.yaml"], Search())
+        elif block.language == "toml":
+            assert block.text in (HOME / block.file).read_text(encoding="utf-8")
+        else:
+            assert block.language == "text", f"{page.name}: a block in {block.language!r}: say sh, python, yaml or text"
+
+
+def test_the_list_of_what_is_not_run_is_of_lines_that_stand_somewhere() -> None:
+    lines = {line for page in PAGES for block in blocks(page) if block.language == "sh" for line in block.commands}
+    assert lines >= NOT_RUN.keys() and len(lines) > 14
