@@ -56,10 +56,15 @@ def carry_out(line: str, desk: Path) -> None:
     ok(*words)
 
 
+def stripped(code: str) -> str:
+    """Its lines, without indentation and empty ones."""
+    return "\n".join(line.strip() for line in code.splitlines() if line.strip())
+
+
 def execute(block: Block, module: ModuleType) -> None:
     """Python that runs in the names of its page so far; with a file, an excerpt of it that its own tests run."""
     if block.file:
-        assert block.text in (HOME / block.file).read_text(encoding="utf-8"), f"{block.file} does not say so"
+        assert stripped(block.text) in stripped((HOME / block.file).read_text(encoding="utf-8")), block
     else:
         exec(compile(block.text, block.page, "exec"), module.__dict__)
 
