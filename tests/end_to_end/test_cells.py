@@ -35,7 +35,7 @@ def arguments(lines, store, until="filter"):
 
 def measures(store):
     found = {}
-    for directory in (store / "measure").iterdir():
+    for directory in (store / "measure").glob("*/*"):
         artifact = load("measure", directory.name, directory)
         found[directory.name] = artifact.content_hash
     return found

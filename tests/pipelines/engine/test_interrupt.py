@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.engine.store import Store
 from tests.pipelines.programs import What, stage_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,7 +39,7 @@ def test_an_interrupt_is_one_and_not_a_failed_item(tmp_path, workers):
     assert [line for line in errors.splitlines() if " items" not in line] == []  # progress, and nothing else
     with pytest.raises(ProcessLookupError):
         os.killpg(run.pid, 0)
-    directory = tmp_path / "squares" / stage_of(what).digest
+    directory = Store(tmp_path).directory("squares", stage_of(what).digest)
     done = {path.stem for path in (directory / "commits" / "scatter").glob("*.json")}
     assert not (directory / "manifest.json").exists() and not (directory / "failures").exists()
     assert workers > 1 or done == {"00000", "00001", "00002"}
