@@ -1,5 +1,7 @@
 """What the pages tell a reader to write does what they say: every code block runs, or a short list says why not."""
 
+import json
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,12 @@ import pytest
 
 from conf.load import load
 from conf.search import Search
+from corpus.crawling.snapshot import SNAPSHOT
+from corpus.document import DOCUMENT, tokens_schema
+from corpus.edit import EDITS
+from corpus.extract import DEAD
+from corpus.verdict import VERDICT
+from pipelines.stages.split import SPLIT
 from tests.blocks import HOME, NOT_RUN, PAGES, Block, blocks
 from tests.end_to_end.support import Built, ok
 
@@ -97,3 +105,64 @@ def test_every_block_of_a_page_does_what_it_says(page: Path, desk: Path, monkeyp
 def test_the_list_of_what_is_not_run_is_of_lines_that_stand_somewhere() -> None:
     lines = {line for page in PAGES for block in blocks(page) if block.language == "sh" for line in block.commands}
     assert lines >= NOT_RUN.keys() and len(lines) > 14
+
+
+SHARDS = {
+    "documents": DOCUMENT,
+    "dead": DEAD,
+    "edits": EDITS,
+    "sides": SPLIT,
+    "verdicts": VERDICT,
+    "tokens": tokens_schema("uint16"),
+    "index": SNAPSHOT,
+}
+
+
+def listed(page: Path, title: str) -> list[tuple[str, ...]]:
+    """Rows of the table below a heading: the key unquoted, other cells as they stand."""
+    section = re.split(r"^#+ ", page.read_text(encoding="utf-8").partition(f"\n### {title}\n")[2], flags=re.M)[0]
+    rows = [row.strip("|").split(" | ") for row in section.splitlines() if row.startswith("| `")]
+    return [(row[0].strip(" `"), *(cell.strip() for cell in row[1:])) for row in rows]
+
+
+def test_formats_has_the_columns_of_the_schemas(small: Built) -> None:
+    page, history = HOME / "docs" / "formats.md", small.history("small")
+    scores = history.artifact(history.stages["evaluate"]).table("documents").schema
+    for title, schema in {**SHARDS, "scores": scores}.items():
+        told = [row[:2] for row in listed(page, title)]
+        assert told == [(each.name, f"{each.type}{', null' if each.nullable else ''}") for each in schema], title
+
+
+def test_formats_has_the_keys_and_folders_of_a_store(small: Built) -> None:
+    page, root = HOME / "docs" / "formats.md", small.root
+    history = small.history("small")
+    stage, train = history.stages["tokens"].directory, history.stages["train"].directory
+    files = {
+        "manifest.json": stage / "manifest.json",
+        "commits": next((stage / "commits").iterdir()),
+        "run.json": root / "runs" / "small" / "run.json",
+        "segments.jsonl": train / "segments.jsonl",
+        "journal.jsonl": train / "journal.jsonl",
+        "checkpoint": train / "step-4" / "manifest.json",
+    }
+    for title, path in files.items():
+        text = path.read_text(encoding="utf-8")
+        body = json.loads(text.splitlines()[0] if path.suffix == ".jsonl" else text)
+        assert {row[0] for row in listed(page, title)} == body.keys(), title
+    cells = dict(
+        row[:2] for title in ("manifest.json", "commits", "run.json", "checkpoint") for row in listed(page, title)
+    )
+    inner = {
+        "files": json.loads(files["manifest.json"].read_text())["files"]["en-00000"],
+        "record": json.loads(json.loads(files["commits"].read_text().splitlines()[0])["record"]),
+        "given": json.loads(files["run.json"].read_text())["given"],
+        "stages": json.loads(files["run.json"].read_text())["stages"][0],
+        "content": json.loads(files["checkpoint"].read_text())["content"],
+    }
+    for key, body in inner.items():
+        assert {*re.findall(r"`(\w+)`", cells[key])} == body.keys(), key
+    tree = next(block.text for block in blocks(page))
+    kinds = {each.kind for each in history.stages.values()}
+    assert {path.name for path in root.iterdir()} - kinds <= {*re.findall(r"^  (\w+)/", tree, re.M)}
+    run = next(line.split() for line in tree.replace(",", "").splitlines() if "runs/<name>" in line)
+    assert {path.name for path in files["run.json"].parent.iterdir()} == {*run[1:]}
