@@ -14,12 +14,33 @@ shingle    starts at every word and is the shortest run whose weight reaches wor
            words, A-Z lower-cased, joined by one space.
 """
 
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyarrow import csv
 
 from kernels import dispatch, reference
 from kernels.dispatch import Hash
+from kernels.lexicon import Lexicon
+
+
+@lru_cache(maxsize=1)
+def lexicon() -> Lexicon:
+    """jieba's dictionary: 349,046 Chinese words with their counts; once a process, in .4 s and 17 MB."""
+    spec = find_spec("jieba")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("jieba, whose dictionary tells Chinese words, is not installed: pip install jieba")
+    rows = csv.read_csv(
+        Path(spec.origin).parent / "dict.txt",
+        read_options=csv.ReadOptions(column_names=["word", "count", "part"]),
+        parse_options=csv.ParseOptions(delimiter=" ", quote_char=False),
+        convert_options=csv.ConvertOptions(column_types={"word": pa.string()}, strings_can_be_null=False),
+    )
+    return Lexicon(rows["word"].to_pylist(), rows["count"].to_numpy())
 
 
 def words(text: str) -> list[str]:

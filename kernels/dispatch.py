@@ -1,7 +1,7 @@
 """Which implementation runs: numba, or with SIKU_KERNELS=reference the plain Python truth. Same figures from both."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -13,6 +13,8 @@ from kernels import reference
 from kernels.buffers import read_only, utf8
 from kernels.characters import table
 from kernels.columns import REPETITION, STATISTICS, STOP_WORD_BYTES, STOP_WORD_SLOTS
+from kernels.fold import table as folds
+from kernels.trie import Trie
 
 Hash = Literal["xxh64", "sha1"]
 Counts = npt.NDArray[np.int64]
@@ -114,46 +116,19 @@ def signatures(
     return out
 
 
-class Trie:
-    """Entries ready to be matched: `entries` maps each to whether it counts (False: allowed, stepped over)."""
-
-    def __init__(self, entries: Mapping[str, bool]) -> None:
-        self.entries = dict(sorted(entries.items()))
-        nodes: list[dict[int, int]] = [{}]
-        numbers: dict[int, int] = {}
-        count = 0
-        for text, counts in self.entries.items():
-            if not text or text != " ".join(text.split()):
-                raise ValueError(f"entry {text!r} is empty, or has white space other than single spaces inside")
-            count += counts
-            node = 0
-            for byte in reference.ascii_lower(text.encode()):
-                if byte not in nodes[node]:
-                    nodes[node][byte] = len(nodes)
-                    nodes.append({})
-                node = nodes[node][byte]
-            # An entry that both counts and is allowed in another case of letters is allowed.
-            numbers[node] = count if counts and numbers.get(node, 0) >= 0 else -1
-        self.count = count
-        self.goto = np.zeros((len(nodes), 256), np.int32)
-        for node, edges in enumerate(nodes):
-            for byte, after in edges.items():
-                self.goto[node, byte] = after
-        self.entry = np.zeros(len(nodes), np.int32)
-        self.entry[list(numbers)] = list(numbers.values())
-
-
 def matches(text: pa.Array, trie: Trie) -> Counts:
     """Counts [n, 3]: hits, different entries hit, characters in hits. Leftmost-longest, at word boundaries."""
     out = np.zeros((len(text), 3), np.int64)
     if backend() == "numba":
         from kernels.text import trie as kernel
 
-        kernel.matches(*utf8(text), table(), trie.goto, trie.entry, trie.count, out)
+        edges = (trie.keys, trie.after, trie.entry, trie.first)
+        words = (trie.lexicon.keys, trie.lexicon.logs)
+        kernel.matches(*utf8(text), table(), folds(), edges, words, trie.lexicon.unknown, trie.weight, trie.count, out)
     else:
         for row, value in enumerate(_strings(text)):
-            found = list(reference.matches(value, trie.entries))
-            out[row] = len(found), len({entry for _, _, entry in found}), sum(b - a for a, b, _ in found)
+            found = list(reference.matches(value, trie))
+            out[row] = len(found), len({number for _, _, number in found}), sum(b - a for a, b, _ in found)
     return out
 
 
@@ -175,5 +150,5 @@ def warm() -> None:
     repetition(text)
     shingle_hashes(text, 5, 5)
     signatures(text, 5, 5, ones, ones)
-    matches(text, Trie({"暖": True}))
+    matches(text, Trie({"暖": 1}))
     components(np.zeros(1, np.int64), np.ones(1, np.int64), 2)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from kernels import characters as ch
 from kernels.columns import STATISTICS, STOP_WORD_BYTES
+from kernels.fold import fold
+from kernels.lexicon import SEED, Lexicon, step
+from kernels.trie import Trie
 
 _MASK = (1 << 64) - 1
 _P1, _P2, _P3 = 11400714785074694791, 14029467366897019727, 1609587929392839161
@@ -250,25 +253,6 @@ def signature(hashes: Sequence[int], a: npt.NDArray[np.uint32], b: npt.NDArray[n
     return np.asarray(values.min(axis=1, initial=np.uint32(0xFFFFFFFF)), np.uint32)
 
 
-def _accepts(text: str, start: int, entry: str) -> int:
-    """Where entry, begun at start, ends in the text; -1 when it does not match there."""
-    table, i = ch.table(), start
-    for wanted in entry:
-        if i >= len(text):
-            return -1
-        if int(table[ord(text[i])]) & ch.CLASS == ch.SPACE:
-            if wanted != " ":
-                return -1
-            i += 1
-            while i < len(text) and int(table[ord(text[i])]) & ch.CLASS == ch.SPACE:
-                i += 1
-        elif ascii_lower(text[i].encode()) == ascii_lower(wanted.encode()):
-            i += 1
-        else:
-            return -1
-    return -1 if _inside_word(text, i) else i
-
-
 def _inside_word(text: str, i: int) -> bool:
     """Whether a boundary at i would cut a word that is not an ideograph; marks count as what they belong to."""
     kinds = [int(ch.table()[ord(c)]) & ch.CLASS for c in text]
@@ -278,18 +262,68 @@ def _inside_word(text: str, i: int) -> bool:
     return before[-1:] == [ch.WORD]
 
 
-def matches(text: str, entries: Mapping[str, bool]) -> Iterator[tuple[int, int, str]]:
-    """(start, stop, entry) of leftmost-longest matches; entries maps an entry to whether it counts."""
-    i = 0
+def spelled(text: str, lexicon: Lexicon) -> float:
+    """Log-probability of a text cut into words in the most probable way."""
+    best = [0.0] * (len(text) + 1)
+    for k in range(len(text) - 1, -1, -1):
+        key, values = SEED, []
+        for n in range(k, len(text)):
+            key = step(key, ord(text[n]))
+            log = lexicon.log(key)
+            if log is None:
+                break
+            if log == log:
+                values.append(log + best[n + 1])
+        best[k] = max(values) if values else lexicon.unknown + best[k + 1]
+    return best[0]
+
+
+def _stands(text: str, start: int, stop: int, trie: Trie) -> bool:
+    """Whether the ideographs around an entry, 12 on either side, are spelled no better by words that cross its ends."""
+    han = [bool(entry & ch.HAN) for entry in _entries(text)]
+    plain, lo, hi = fold(text), start, stop
+    while lo > max(0, start - 12) and han[start] and han[lo - 1]:
+        lo -= 1
+    while hi < min(len(text), stop + 12) and han[stop - 1] and han[hi]:
+        hi += 1
+    front, own, back = (spelled(plain[a:b], trie.lexicon) for a, b in ((lo, start), (start, stop), (stop, hi)))
+    return front + max(trie.weight, own) + back >= spelled(plain[lo:hi], trie.lexicon) - 1e-9
+
+
+def _again(text: str, i: int) -> bool:
+    """Whether character i repeats the one before it, in a row of at least three."""
+    return any(text[a : a + 3] == text[i] * 3 for a in (i - 2, i - 1) if a >= 0)
+
+
+def _ends(text: str, start: int, trie: Trie) -> Iterator[tuple[int, int]]:
+    """(stop, number) of each entry that begins at start and ends outside a spaced word, shortest first."""
+    begun = {entry[:k] for entry in trie.entries for k in range(1, len(entry) + 1)}
+    kinds, plain = [entry & ch.CLASS for entry in _entries(text)], fold(text)
+    spelling, i = "", start
     while i < len(text):
-        ends = {} if _inside_word(text, i) else {_accepts(text, i, e): e for e in sorted(entries)}
-        longest = max(ends, default=-1)
-        if longest <= i:
+        letter = " " if kinds[i] == ch.SPACE else plain[i]
+        if spelling + letter in begun:
+            spelling += letter
+        else:
+            before = [kind for kind in kinds[start:i] if kind != ch.EXTEND]
+            if not (_again(plain, i) and kinds[i] == ch.WORD and before[-1:] == [ch.WORD]):
+                return
+        i += 1
+        while kinds[i - 1] == ch.SPACE and i < len(text) and kinds[i] == ch.SPACE:
             i += 1
-            continue
-        if entries[ends[longest]]:
-            yield i, longest, ends[longest]
-        i = longest
+        if spelling in trie.entries and not _inside_word(text, i):
+            yield i, trie.entries[spelling]
+
+
+def matches(text: str, trie: Trie) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, number) of leftmost-longest matches that count, folded, at the boundaries of words."""
+    i, plain = 0, fold(text)
+    while i < len(text):
+        ends = [] if not trie.first[ord(plain[i])] or _inside_word(text, i) else list(_ends(text, i, trie))
+        standing = [(stop, n) for stop, n in ends if n == 0 or _stands(text, i, stop, trie)]
+        if standing and standing[-1][1]:
+            yield i, *standing[-1]
+        i = standing[-1][0] if standing else i + 1
 
 
 def components(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], nodes: int) -> npt.NDArray[np.int64]:

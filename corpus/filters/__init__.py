@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
+from corpus.filters.flagged import FlaggedRule
 from corpus.filters.language import LanguageRule
 from corpus.filters.range import RangeRule
 from corpus.plugins import Family
 from corpus.rule import Rule
 
-AnyRule = Annotated[Rule, Family("rule", (LanguageRule, RangeRule), {"siku.rules": Rule})]
+AnyRule = Annotated[Rule, Family("rule", (FlaggedRule, LanguageRule, RangeRule), {"siku.rules": Rule})]
 
-__all__ = ["AnyRule", "LanguageRule", "RangeRule"]
+__all__ = ["AnyRule", "FlaggedRule", "LanguageRule", "RangeRule"]

@@ -14,8 +14,8 @@ from kernels.dispatch import matches, statistics
 _WORDS = STATISTICS.index("words")
 
 
-def _files(kind: str) -> tuple[FileRef, ...]:
-    return tuple(FileRef(f"package:corpus/detox/{kind}_{language}.txt") for language in ("en", "zh"))
+def _files(*kinds: str) -> tuple[FileRef, ...]:
+    return tuple(FileRef(f"package:corpus/detox/{kind}_{language}.txt") for kind in kinds for language in ("en", "zh"))
 
 
 @configuration
@@ -26,10 +26,14 @@ class Toxicity:
     """
 
     version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("jieba",)  # its dictionary decides where a Chinese entry stands
 
     measure: Literal["toxicity"] = "toxicity"
-    lists: Annotated[tuple[FileRef, ...], Field(min_length=1), Doc("files of entries that count")] = _files("ldnoobw")
+    lists: Annotated[tuple[FileRef, ...], Field(min_length=1), Doc("files of entries that count")] = _files(
+        "ldnoobw", "added"
+    )
     allowed: Annotated[tuple[FileRef, ...], Doc("files of entries that are stepped over")] = _files("allowed")
+    evasions: Annotated[bool, Doc("also spellings with stars, digits for letters or letters set apart")] = True
 
     @property
     def schema(self) -> pa.Schema:
@@ -39,7 +43,7 @@ class Toxicity:
     def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Hits of each text."""
         text = documents["text"]
-        trie = load(tuple(f.resolve() for f in self.lists), tuple(f.resolve() for f in self.allowed))
+        trie = load(tuple(f.resolve() for f in self.lists), tuple(f.resolve() for f in self.allowed), self.evasions)
         counts = matches(text, trie)
         columns: dict[str, Column] = {"hits": counts[:, 0], "distinct": counts[:, 1]}
         columns["share"] = share(counts[:, 0], statistics(text, 0, ())[:, _WORDS])

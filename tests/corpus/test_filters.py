@@ -8,18 +8,15 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 import conf
-from corpus.filters import AnyRule, LanguageRule, RangeRule
-from corpus.measures import Language, Length, Quality, Repetition, Toxicity
+from corpus.filters import AnyRule, FlaggedRule, LanguageRule, RangeRule
+from corpus.measures import PACKAGED
 from corpus.rule import ordered
 
 RULES = TypeAdapter(dict[str, AnyRule])
 SETS = sorted(p for g in ("filters", "detox") for p in (Path(conf.__file__).parent / g).glob("*.yaml"))
 LANGUAGES = np.array(["zh", "en", "de", "und"])
-COLUMNS = {
-    f"{m.measure}.{name}"
-    for m in (Language(), Length(), Quality(), Repetition(), Toxicity())
-    for name in m.schema.names
-}
+MEASURES = [measure() for measure in PACKAGED]
+COLUMNS = {f"{m.measure}.{name}" for m in MEASURES for name in m.schema.names}
 
 
 def judge(rule, **columns):
@@ -65,6 +62,19 @@ def test_language():
     assert judge(rule, language__score=[np.nan] * 4).fails.all()
 
 
+def test_flagged_words_are_no_accident():
+    rule = FlaggedRule(order=1, maximum={"zh": 0.004, "other": 0.01})
+    columns = {
+        "toxicity.share": [0.1, 0.0101, 0.01, np.nan],
+        "toxicity.distinct": [1, 2, 2, 0],
+        "toxicity.hits": [3, 2, 9, 0],
+    }
+    found = judge(rule, **columns)
+    assert found.fails.tolist() == [False, True, False, False]
+    assert found.threshold.tolist() == [0.004, 0.01, 0.01, 0.01]
+    assert judge(rule, **columns | {"toxicity.hits": [4, 0, 0, 0]}).fails.tolist() == [True, True, False, False]
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -98,7 +108,7 @@ def verdicts(path, *texts):
     rules = RULES.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     batch = pa.record_batch([pa.array(texts, pa.large_string())], names=["text"])
     columns = {}
-    for measure in (Language(), Length(), Quality(), Repetition(), Toxicity()):
+    for measure in MEASURES:
         found = measure.compute(batch)
         columns |= {f"{measure.measure}.{n}": found[n].to_numpy(zero_copy_only=False) for n in found.schema.names}
     out = [[] for _ in texts]
@@ -149,3 +159,8 @@ def test_word_lists_drop_abuse_and_keep_documentation():
     abuse = verdicts(path, "fuck you, " * 5, "他妈的王八蛋")
     assert abuse == [["flagged_share"], ["flagged_share"]]
     assert verdicts(path, ENGLISH, CHINESE, CHINESE + "函数的性能") == [[], [], []]
+    once = ["他骂了一句他妈的，转身就走了。", "He said fuck and left.", "新娘的父母一次性交付了接口交互的费用。"]
+    assert verdicts(path, *once) == [[], [], []]
+    novel = (CHINESE * 200).replace("。", "，傻逼、婊子、王八蛋、他妈的。", 1)
+    page = (CHINESE * 20).replace("。", "，傻逼、婊子、王八蛋、他妈的。", 1)
+    assert verdicts(path, novel, page) == [[], ["flagged_words"]]

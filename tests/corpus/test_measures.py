@@ -9,11 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from corpus import segment
 from corpus.measure import checked
-from corpus.measures import AnyMeasure, Exact, Language, Length, Quality, Repetition, Signature, Toxicity
+from corpus.measures import PACKAGED, AnyMeasure, Exact, Language, Length, Quality, Repetition, Signature
 from kernels.reference import xxh64
 from tests.kernels.texts import batches
 
-ALL = (Exact(), Language(), Length(), Quality(), Repetition(), Signature(permutations=16), Toxicity())
+ALL = [Signature(permutations=16) if measure is Signature else measure() for measure in PACKAGED]
 ZH = "软件的设计是为了使用者。我们在这里说明如何打开文件，并且保存到另一个位置！"
 EN = "The design of the software is for the people who use it. Open the file, and save it in another place!"
 

@@ -15,21 +15,28 @@ from hypothesis import strategies as st
 from kernels import characters, dispatch, reference
 from kernels.buffers import utf8
 from kernels.columns import REPETITION, STATISTICS
+from kernels.lexicon import Lexicon
 from tests.kernels.texts import batches, texts
 
 STOP = ("the", "and", "with", "的", "是", "為")
 A = np.array([1, 3, 2654435761, 4294967295], np.uint32)
 B = np.array([0, 7, 123456789, 4294967295], np.uint32)
 ENTRIES = {
-    "ass": True,
-    "他妈": True,
-    "他妈的": True,
-    "的年": False,
-    "a.": True,
-    "file.txt!": True,
-    "of and": True,
-    "e": True,
+    "ass": 1,
+    "他妈": 2,
+    "他妈的": 3,
+    "的年": 0,
+    "a.": 4,
+    "file.txt!": 5,
+    "of and": 6,
+    "e": 7,
+    "為": 8,
+    "元格": 9,
+    "數": 10,
 }
+LEXICON = Lexicon(
+    ["单元", "单元格", "函数", "的", "他", "妈的", "年", "在", "月是", "cell"], [5, 9, 20, 80, 9, 2, 7, 8, 3, 1]
+)
 
 
 def both(monkeypatch, call):
@@ -51,7 +58,7 @@ def same_columns(fast, slow, names, values):
 @given(values=batches)
 def test_kernels_equal_the_reference(values):
     text = pa.array(values, pa.large_string())
-    trie = dispatch.Trie(ENTRIES)
+    trie = dispatch.Trie(ENTRIES, LEXICON)
     with pytest.MonkeyPatch.context() as patch:
         same_columns(*both(patch, lambda: dispatch.statistics(text, 12, STOP)), STATISTICS, values)
         same_columns(*both(patch, lambda: dispatch.repetition(text)), REPETITION, values)
@@ -153,7 +160,7 @@ def test_huge_documents(text):
     hashes, ends = dispatch.shingle_hashes(array, 5, 5)
     assert ends[-1] == len(hashes)
     assert dispatch.signatures(array, 5, 5, A, B).shape == (3, 4)
-    assert dispatch.matches(array, dispatch.Trie({"文中文": True, "word": True})).shape == (3, 3)
+    assert dispatch.matches(array, dispatch.Trie({"文中文": 1, "word": 2})).shape == (3, 3)
 
 
 def test_bytes_that_are_no_utf8_are_read_within_bounds():
@@ -195,7 +202,7 @@ def test_backend_is_named_or_refused(monkeypatch):
 def test_trie_refuses_what_it_cannot_match():
     for entry in ("", " a", "a  b", "a\nb"):
         with pytest.raises(ValueError, match="white space"):
-            dispatch.Trie({entry: True})
+            dispatch.Trie({entry: 1})
 
 
 def test_stop_words_that_do_not_fit_are_refused():
