@@ -46,7 +46,7 @@ class Ran:
     @property
     def stages(self) -> dict[str, float]:
         """Seconds of each pass over the corpus that made something."""
-        return {_pass(name): float(seconds) for name, seconds in MADE.findall(self.said)}
+        return {one_pass(name): float(seconds) for name, seconds in MADE.findall(self.said)}
 
     @property
     def peak(self) -> tuple[str, float]:
@@ -54,12 +54,12 @@ class Ran:
         return max(self.pss.items(), key=lambda pair: pair[1])
 
 
-def _pass(stage: str) -> str:
+def one_pass(stage: str) -> str:
     """Measures are made in one pass, and every one's line tells the time of all."""
     return "measures" if stage.startswith("measure.") else stage
 
 
-def _pss(process: psutil.Process) -> float:
+def pss(process: psutil.Process) -> float:
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
         for member in [process, *process.children(recursive=True)]:
@@ -75,7 +75,7 @@ def _follow(stream: TextIO, said: list[str]) -> None:
 def _stage(said: Sequence[str]) -> str:
     """The stage begun last."""
     begun = TO_DO.findall("".join(said))
-    return _pass(begun[-1][0]) if begun else "start"
+    return one_pass(begun[-1][0]) if begun else "start"
 
 
 def run(store: Path, *arguments: str) -> Ran:
@@ -91,7 +91,7 @@ def run(store: Path, *arguments: str) -> Ran:
     reader.start()
     tree, ran = psutil.Process(process.pid), Ran()
     while process.poll() is None:
-        stage, now = _stage(said), _pss(tree)
+        stage, now = _stage(said), pss(tree)
         ran.pss[stage] = max(ran.pss.get(stage, 0.0), now)
         time.sleep(EVERY_S)
     reader.join()

@@ -1,0 +1,69 @@
+"""A run followed from outside: CPU seconds, memory and files of its process tree, stage by stage."""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.benchmarks.run import one_pass, pss
+from tests.end_to_end.support import REPOSITORY, TO_DO
+
+EVERY_S = 0.2
+
+
+@dataclass(slots=True)
+class Usage:
+    """CPU seconds, the highest summed PSS in MB, and the most files at a time."""
+
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+    files: int = 0
+
+
+def followed(line: list[str], store: Path) -> dict[str, Usage]:
+    """Usage by stage of a `siku run -v` into an empty store; what comes before the first stage is `start`.
+
+    Raises RuntimeError where it fails.
+    """
+    usage, stage, spent, before = {"start": Usage()}, "start", 0.0, 0
+    with tempfile.TemporaryFile() as said:
+        ended, began = None, _ended()
+        process = subprocess.Popen(line, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=said)
+        tree = psutil.Process(process.pid)
+        while ended is None:
+            time.sleep(EVERY_S)
+            now, memory, files = _cpu(tree), pss(tree), sum(path.is_file() for path in store.rglob("*"))
+            ended = process.poll()
+            used = usage[stage]
+            used.cpu_s, spent = used.cpu_s + max(now - spent, 0.0), max(now, spent)
+            used.peak_mb, used.files = max(used.peak_mb, memory), max(used.files, files - before)
+            text = os.pread(said.fileno(), os.fstat(said.fileno()).st_size, 0).decode()
+            begun = TO_DO.findall(text)
+            if begun and one_pass(begun[-1][0]) != stage:
+                stage, before = one_pass(begun[-1][0]), files
+                usage[stage] = Usage()
+        usage[stage].cpu_s += _ended() - began - spent  # what it did after the last look
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(line)} ended in {process.returncode}:\n{text[-4000:]}")
+    return usage
+
+
+def _ended() -> float:
+    """CPU seconds of all children that have ended, and theirs."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def _cpu(process: psutil.Process) -> float:
+    """CPU seconds of a tree so far, those of its ended members too."""
+    total = 0.0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for member in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                total += sum(member.cpu_times()[:4])  # its own, and of children that it has waited for
+    return total
