@@ -4,10 +4,9 @@ Three shares are measured. Over shingles (13 words, or 26 Chinese characters): h
 held out, and how much of any one held-out document lies in the training document, which catches the long page that
 contains a short held-out one. And over whole sentences: how much of the training document's text stands in one
 held-out document, which catches the page whose sentences were rewritten here and there, where few shingles survive.
+What documents of many groups share is common to none of them in particular, and a few short sentences are no copy.
 """
 
-import hashlib
-import re
 from typing import Annotated, Literal
 
 import numpy as np
@@ -16,16 +15,25 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from corpus.segment import shingle_hashes
 from corpus.verdict import VERDICT
 from pipelines.engine.identity import UNICODE, StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
 from pipelines.engine.store import Attempt, sum_tallies
-from pipelines.stages.shard import HELD_OUT, Shard, due, shard_phase
+from pipelines.stages.held_out import (
+    INDEX,
+    ITEM,
+    PARTS,
+    Index,
+    document_sizes,
+    index_phase,
+    pieces,
+    regroup_phase,
+    scatter_phase,
+)
+from pipelines.stages.shard import Shard, due, shard_phase
 from pipelines.stages.verdicts import Judged, verdict_table
 
-Index = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]  # hash, its document, sizes
-HELD = pa.schema([pa.field("hash", pa.uint64(), nullable=False), pa.field("document", pa.uint32(), nullable=False)])
+Shares = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]  # of shingles, of sentences
 
 
 @configuration
@@ -41,118 +49,45 @@ class DecontaminateStage:
     characters: Annotated[int, Field(ge=1), Doc("shingle length in Chinese characters")] = 26
     sentence: Annotated[int, Field(ge=1), Doc("shortest sentence counted, in characters")] = 8
     share: Annotated[float, Field(ge=0, le=1), Doc("largest share of shingles or sentences in common")] = 0.2
+    groups: Annotated[
+        int,
+        Field(ge=1),
+        Doc(
+            "a shingle or sentence that held-out documents of more groups than this have does not count: boilerplate "
+            "(of the drops on three sites 4 of 5 had nothing else in common)"
+        ),
+    ] = 4
+    common: Annotated[
+        int,
+        Field(ge=0),
+        Doc("UTF-8 bytes of common sentences below which they do not count: some 50 words, or 100 Chinese characters"),
+    ] = 300
 
 
-def _unique(
-    hashes: npt.NDArray[np.uint64], offsets: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Distinct (document, hash) pairs, as hashes and document numbers."""
-    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    order = np.lexsort((hashes, owner))
-    hashes, owner = hashes[order], owner[order]
-    first = np.ones(len(hashes), bool)
-    first[1:] = (hashes[1:] != hashes[:-1]) | (owner[1:] != owner[:-1])
-    return hashes[first], owner[first]
+def overlaps(shard: Shard, rows: npt.NDArray[np.bool_]) -> Shares:
+    """The shares of the given rows of a shard, in their order.
 
-
-_SENTENCE = re.compile(r"[^。！？.!?\n]+")
-
-
-def sentence_hashes(
-    text: pa.Array, least: int
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Distinct sentences of each text: hashes, the text of each (ascending), and their lengths in characters."""
-    hashes: list[bytes] = []
-    owners: list[int] = []
-    lengths: list[int] = []
-    for row, value in enumerate(text.to_pylist()):
-        found = {piece for each in _SENTENCE.findall(value or "") if len(piece := each.strip()) >= least}
-        for piece in sorted(found):
-            hashes.append(hashlib.blake2b(piece.encode("utf-8", "surrogatepass"), digest_size=8).digest())
-            owners.append(row)
-            lengths.append(len(piece))
-    return np.frombuffer(b"".join(hashes), "<u8"), np.array(owners, np.int64), np.array(lengths, np.int64)
-
-
-def sentence_overlaps(text: pa.Array, index: Index, least: int) -> npt.NDArray[np.float64]:
-    """For each text the largest share of its sentences, by characters, that stands in one held-out document."""
-    held, owner, sizes = index
-    hashes, document, lengths = sentence_hashes(text, least)
-    left, right = np.searchsorted(held, hashes, "left"), np.searchsorted(held, hashes, "right")
-    total = np.bincount(document, lengths, minlength=len(text))
-    share = np.zeros(len(text))
-    hit = np.flatnonzero(right > left)
-    bounds = np.searchsorted(document[hit], np.arange(len(text) + 1))
-    for row in np.flatnonzero(np.diff(bounds)).tolist():
-        mine = hit[bounds[row] : bounds[row + 1]]
-        owners = np.concatenate([owner[first:last] for first, last in zip(left[mine], right[mine], strict=True)])
-        weights = np.repeat(lengths[mine], (right - left)[mine])
-        share[row] = np.bincount(owners, weights, minlength=len(sizes)).max() / total[row]
-    return share
-
-
-def index_held_out(shard: Shard, attempt: Attempt) -> None:
-    """Shingles of a home shard's held-out documents."""
-    what, side = shard.context.what, shard.side() == HELD_OUT
-    text = shard.table(["text"])["text"].combine_chunks().filter(pa.array(side))
-    hashes, owner = _unique(*shingle_hashes(text, what.words, what.characters))
-    table = pa.table([pa.array(hashes), pa.array(owner, pa.uint32())], schema=HELD)
-    attempt.shard(shard.named("held"), [table], HELD, compressed=False)
-    hashes, owner, _ = sentence_hashes(text, what.sentence)
-    table = pa.table([pa.array(hashes), pa.array(owner, pa.uint32())], schema=HELD)
-    attempt.shard(shard.named("sentences"), [table], HELD, compressed=False)
-    attempt.figure("documents", int(side.sum()))
-
-
-def held_out_index(context: Context, part: str) -> Index:
-    """All held-out shingles or sentences sorted, the document of each, and how many each document has."""
-    hashes, owners, base = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], 0
-    for item, commit in context.commits("held").items():
-        path = context.file(f"{part}-{item}", "held", item)
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        hashes.append(table["hash"].to_numpy())
-        owners.append(table["document"].to_numpy().astype(np.int64) + base)
-        base += commit.figures["documents"]
-    hash_, owner = np.concatenate(hashes), np.concatenate(owners)
-    order = np.argsort(hash_, kind="stable")
-    return hash_[order], owner[order], np.bincount(owner, minlength=base)
-
-
-def overlaps(
-    text: pa.Array,
-    index: Index,
-    what: DecontaminateStage,
-) -> npt.NDArray[np.float64]:
-    """For each text the larger of: the share of its shingles that are held out; the largest share of a held-out
-    document that it holds."""
-    held, owner, sizes = index
-    hashes, document = _unique(*shingle_hashes(text, what.words, what.characters))
-    left, right = np.searchsorted(held, hashes, "left"), np.searchsorted(held, hashes, "right")
-    hit = np.flatnonzero(right > left)
-    own = np.bincount(document, minlength=len(text))
-    share = np.bincount(document[hit], minlength=len(text)) / np.maximum(own, 1)
-    bounds = np.searchsorted(document[hit], np.arange(len(text) + 1))
-    for row in np.flatnonzero(np.diff(bounds)).tolist():  # document by document: pairs of all at once may not fit
-        mine = hit[bounds[row] : bounds[row + 1]]
-        owners = np.concatenate([owner[first:last] for first, last in zip(left[mine], right[mine], strict=True)])
-        common = np.bincount(owners, minlength=len(sizes)) / np.maximum(sizes, 1)
-        share[row] = max(share[row], common.max())
-    return share
+    Of shingles the larger of two: how many of the document's are held out; how many of one held-out document's it has.
+    """
+    context, sizes = shard.context, document_sizes(shard.context)
+    index = {part: Index.open(context, part) for part in PARTS}
+    shares: tuple[list[npt.NDArray[np.float64]], ...] = ([np.empty(0)], [np.empty(0)])
+    for base, batch in shard.text_batches():
+        mine = pieces(context, batch["text"].filter(pa.array(rows[base : base + batch.num_rows])))
+        met = index["shingles"].meetings(mine["shingles"])
+        own = met.held_out / np.maximum(mine["shingles"].total, 1)
+        shares[0].append(np.maximum(own, met.largest(met.common / sizes[met.documents])))
+        met = index["sentences"].meetings(mine["sentences"])
+        same = met.common / np.maximum(mine["sentences"].total, 1)[met.texts]
+        shares[1].append(met.largest(np.where(met.common >= context.what.common, same, 0)))
+    return np.concatenate(shares[0]), np.concatenate(shares[1])
 
 
 def judge(shard: Shard, attempt: Attempt) -> None:
     """Verdicts of one home shard."""
     what, came = shard.context.what, shard.came_in()
     rows = np.flatnonzero(came)
-    shingles, sentences = held_out_index(shard.context, "held"), held_out_index(shard.context, "sentences")
-    share, same, seen = np.zeros(len(rows)), np.zeros(len(rows)), 0
-    for base, batch in shard.text_batches():
-        inside = came[base : base + batch.num_rows]
-        text = batch["text"].filter(pa.array(inside))
-        found = overlaps(text, shingles, what)
-        share[seen : seen + len(found)] = found
-        same[seen : seen + len(found)] = sentence_overlaps(text, sentences, what.sentence)
-        seen += len(found)
+    share, same = overlaps(shard, came)
     judged = []
     for name, value in (("near_held_out", share), ("held_out_sentences", same)):
         over = value > what.share
@@ -164,10 +99,6 @@ def judge(shard: Shard, attempt: Attempt) -> None:
     attempt.tally(tally)
     kept = share[~fails]
     attempt.figure("overlap", [int((kept > 0).sum()), float(kept.sum()), float(kept.max(initial=0.0)), len(kept)])
-
-
-def _held(job: Job) -> Phase:
-    return shard_phase("held", job[0], index_held_out, scratch=True)
 
 
 def _judge(job: Job) -> Phase:
@@ -184,8 +115,20 @@ def _seal(context: Context) -> Sealed:
         "mean_share": sum(part[1] for part in parts) / max(documents, 1),
         "largest_share": max((part[2] for part in parts), default=0.0),
     }
-    figures = {"edition": context.inputs["edition"].digest, "remaining_overlap": remaining}
+    figures = {
+        "edition": context.inputs["edition"].digest,
+        "index": context.commit(INDEX, ITEM).figures,
+        "remaining_overlap": remaining,
+    }
     return Sealed(sum_tallies(commits), figures)
 
 
-PROGRAM = Program("decontaminate", 2, ("pyarrow", "numpy", UNICODE), (_held, _judge), _seal, due=due, makes="verdicts")
+PROGRAM = Program(
+    "decontaminate",
+    2,
+    ("pyarrow", "numpy", UNICODE),
+    (scatter_phase, regroup_phase, index_phase, _judge),
+    _seal,
+    due=due,
+    makes="verdicts",
+)
