@@ -13,9 +13,8 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -23,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.shard import ROWS_PER_BATCH, Cutter, ShardError
+from pipelines.engine.files import Files
 
 FRAME = 128 << 10  # bytes of rows after which a frame ends: what a merge holds of each of its files, at the least
 _PIECE = 256 << 10  # bytes read at a time
@@ -36,9 +36,10 @@ Bucket = Callable[[pa.RecordBatch], npt.NDArray[np.int64]]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Buckets `first` to `stop`, not itself, of a file of `bytes` bytes with `buckets` buckets."""
+    """Buckets `first` to `stop`, not itself, of an object of `bytes` bytes with `buckets` buckets."""
 
-    path: Path
+    files: Files
+    key: str
     bytes: int
     buckets: int
     first: int
@@ -124,25 +125,21 @@ def read_range(part: Range, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
     Raises ShardError for bytes or columns that are not those written.
     """
+    read = partial(part.files.read, part.key)
     try:
-        with part.path.open("rb", buffering=0) as file:
-
-            def read(start: int, stop: int) -> bytes:
-                file.seek(start)
-                return file.read(stop - start) or b""
-
-            for bucket, (start, size, rows) in enumerate(_table(read, part), part.first):
-                found = 0
-                for batch in frames(read, start, start + size, bucket, schema):
-                    found += batch.num_rows
-                    if found > rows:
-                        break
-                    yield batch
-                if found != rows:
-                    raise ValueError(f"bucket {bucket} has {found} rows or more, and {rows} are promised")
+        for bucket, (start, size, rows) in enumerate(_table(read, part), part.first):
+            found = 0
+            for batch in frames(read, start, start + size, bucket, schema):
+                found += batch.num_rows
+                if found > rows:
+                    break
+                yield batch
+            if found != rows:
+                raise ValueError(f"bucket {bucket} has {found} rows or more, and {rows} are promised")
     except (pa.ArrowException, OSError, ValueError) as error:
+        path = part.files.local(part.key)
         raise ShardError(
-            f"bucket file {part.path} is not readable ({error}): remove it and run again, which makes its item again"
+            f"bucket file {path} is not readable ({error}): remove it and run again, which makes its item again"
         ) from error
 
 

@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from math import isqrt
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -113,9 +112,8 @@ class Shuffle:
         (group, chunk), buckets, context = work.arguments["at"], work.arguments["buckets"], work.context
         levels, memory = self._levels(context, buckets), context.memory
         for part, rows in self.parts.items():
-            found = _files(context, self.phase, part, levels.chunk(chunk))
-            first, stop = levels.of_group(group)
-            ranges = [Range(path, size, levels.width, first, stop) for path, size in found]
+            of_group = levels.of_group(group)
+            ranges = _ranges(context, self.phase, part, levels.chunk(chunk), levels.width, of_group)
             if ranges:
                 merged = merge((read_range(each, rows.schema) for each in ranges), rows.schema, rows.sort, memory)
                 inner = _Buckets(buckets, group * levels.per, levels.per)
@@ -127,14 +125,11 @@ class Shuffle:
         levels = self._levels(context, buckets)
         if levels.two:
             group, inner = divmod(bucket, levels.per)
-            found = _files(
-                context, f"{self.phase}-regroup", part, [f"{group:05d}-{c:05d}" for c in range(levels.chunks)]
-            )
-            ranges = [Range(path, size, levels.per, inner, inner + 1) for path, size in found]
+            items, inside = [f"{group:05d}-{c:05d}" for c in range(levels.chunks)], (inner, inner + 1)
+            ranges = _ranges(context, f"{self.phase}-regroup", part, items, levels.per, inside)
         else:
-            found = _files(context, self.phase, part, levels.items)
             first, stop = (at * levels.width // buckets for at in (bucket, bucket + 1))
-            ranges = [Range(path, size, levels.width, first, stop) for path, size in found]
+            ranges = _ranges(context, self.phase, part, levels.items, levels.width, (first, stop))
         memory = context.memory // len(self.parts)  # parts are gathered side by side
         return merge((read_range(each, rows.schema) for each in ranges), rows.schema, rows.sort, memory)
 
@@ -188,11 +183,13 @@ class _Buckets:
     count: int
 
 
-def _files(context: Context, phase: str, part: str, items: Iterable[str]) -> list[tuple[Path, int]]:
-    """Path and bytes of what some items of a phase wrote of a part, in their order."""
-    commits = context.commits(phase)
+def _ranges(
+    context: Context, phase: str, part: str, items: Iterable[str], buckets: int, wanted: tuple[int, int]
+) -> list[Range]:
+    """Buckets `wanted`, from and up to, of what some items of a phase wrote of a part, in their order."""
+    commits, files = context.commits(phase), context.files
     entries = [entry for item in items if (entry := commits[item].files.get(f"{part}-{item}"))]
-    return [(context.directory / entry.file, entry.bytes) for entry in entries]
+    return [Range(files, entry.file, entry.bytes, buckets, *wanted) for entry in entries]
 
 
 def _write(attempt: Attempt, name: str, batches: Iterable[pa.RecordBatch], rows: Rows, buckets: _Buckets) -> None:
