@@ -3,7 +3,7 @@
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipelines.engine.identity import Json
 from pipelines.engine.lease import Lease, Watch
 from pipelines.engine.progress import Progress
 from pipelines.engine.runner import Workers, run_phase
-from pipelines.engine.stage import Context, Job, Program, Stage
+from pipelines.engine.stage import Context, Job, Phase, Program, Stage
 from pipelines.engine.store import MANIFEST, Artifact, Commit, StoreError, load, reopen, seal
 from pipelines.engine.work import do_item
 
@@ -62,7 +62,9 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
             return set()
         job = tuple(context for _, context in mine)
         title = job[0].name if len(job) == 1 else job[0].name.partition(".")[0]
+        phases: list[Phase] = []  # listed once: to list them again would walk the source again
         for phase in program.listed(job):
+            phases.append(phase)
             for context in job:
                 context.log.check(phase.name)
             if program.beam:
@@ -75,7 +77,7 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
             for context in job:
                 context.log.summarize(phase.name)
         for stage, context in mine:
-            _seal(program, stage, context, started, len(mine))
+            _seal(program, stage, context, phases, started, len(mine))
         return {stage.digest for stage, _ in mine}
 
 
@@ -83,7 +85,9 @@ def _finished(stage: Stage, context: Context) -> bool:
     return load(stage.kind, stage.digest, context.directory) is not None
 
 
-def _seal(program: Program, stage: Stage, context: Context, started: float, sharing: int) -> None:
+def _seal(
+    program: Program, stage: Stage, context: Context, phases: Sequence[Phase], started: float, sharing: int
+) -> None:
     sealed, expected = program.seal(context), program.due(context)
     if expected is not None and sealed.tally.came != expected:
         raise ReconciliationError(
@@ -91,7 +95,7 @@ def _seal(program: Program, stage: Stage, context: Context, started: float, shar
             f"{expected.documents} (id sums {sealed.tally.came.id_sum:032x}, {expected.id_sum:032x})"
         )
     outputs: dict[str, Commit] = {}
-    for phase in program.listed((context,)):
+    for phase in phases:
         done = context.commits(phase.name)
         if wrong := {item.name for item in phase.items} ^ done.keys():
             raise StoreError(
