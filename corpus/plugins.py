@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
-GROUPS = ("siku.sources", "siku.edits", "siku.measures", "siku.rules", "siku.stages")
+GROUPS = ("siku.sources", "siku.edits", "siku.measures", "siku.keys", "siku.rules", "siku.stages")
 HEAVY = ("torch", "megatron", "apache_beam", "numba")  # help, config, plan and a warm run do without them
 
 

@@ -161,9 +161,9 @@ def write_shard(
 _WAY_OUT = "remove its stage's folder and run again"
 
 
-def _reader(path: Path) -> pa.ipc.RecordBatchFileReader:
+def _reader(path: Path, fields: list[int] | None = None) -> pa.ipc.RecordBatchFileReader:
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path)))
+        return pa.ipc.open_file(pa.memory_map(str(path)), options=pa.ipc.IpcReadOptions(included_fields=fields))
     except FileNotFoundError:
         raise ShardError(f"shard {path} is missing: {_WAY_OUT}") from None
     except (pa.ArrowException, OSError) as error:
@@ -179,19 +179,23 @@ def _chosen(path: Path, schema: pa.Schema, columns: list[str] | None) -> pa.Sche
 
 
 def iterate(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The shard's batches in order, memory-mapped; raises ShardError naming the file.
+    """The shard's batches in order, memory-mapped; text that is not asked for is not decompressed. Raises ShardError
+    naming the file.
 
     Structure is checked here, the bytes of values are not: a manifest's checksum does that.
     """
-    reader = _reader(path)
-    names = _chosen(path, reader.schema, columns).names
+    schema = _reader(path).schema
+    names = _chosen(path, schema, columns).names
+    # Arrow copies what it reads of chosen columns instead of mapping it: worth it for text alone, which is compressed.
+    textless = "text" in schema.names and "text" not in names
+    reader = _reader(path, [schema.get_field_index(name) for name in names] if textless else None)
     for index in range(reader.num_record_batches):
         try:
             batch = reader.get_batch(index)
             batch.validate()
         except (pa.ArrowException, OSError) as error:
             raise ShardError(f"shard {path}, batch {index} is corrupt ({error}): {_WAY_OUT}") from error
-        yield batch if columns is None else batch.select(names)
+        yield batch.select(names)
 
 
 def open_shard(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -13,6 +13,7 @@ import yaml
 from conf.schema import Config
 from conf.walk import fields
 from corpus.crawling.snapshot import FAILURES
+from corpus.dedup import AnyKey
 from corpus.edits import AnyEdit
 from corpus.plugins import family_of
 from pipelines.cli.main import command_line
@@ -105,7 +106,9 @@ def changes() -> set[str]:
     """What the packaged edits say of their spans."""
     family = family_of(AnyEdit)
     assert family is not None
-    found: set[str] = set()
+    keys = family_of(AnyKey)
+    assert keys is not None
+    found = {key.reason for key in keys.members.values() if key.tie == "span"}
     for name, edit in family.members.items():
         given = set(edit(order=0).spans(pa.array(TEXTS, pa.large_string()))["reason"].to_pylist())
         assert given, f"edit {name} changes none of TEXTS: add one that it does"

@@ -35,6 +35,16 @@ class StageName(str):
         return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
 
 
+class RunName(str):
+    """A finished run of the same store. Identity takes the digests of its stages instead, among the inputs."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> object:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
+
+
 class UnencodableError(TypeError):
     """A WHAT value without one canonical encoding."""
 
@@ -51,6 +61,8 @@ def encode(value: object, file_hash: FileHash, path: str = "what") -> Json:
         return {"$file": file_hash(value)}
     if isinstance(value, StageName):
         return {"$stage": "by its digest, among the inputs"}
+    if isinstance(value, RunName):
+        return {"$run": "by its stages' digests, among the inputs"}
     if isinstance(value, enum.Enum):
         return {"$enum": type(value).__qualname__, "name": value.name}
     if value is None or isinstance(value, bool | int | str):

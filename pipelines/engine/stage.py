@@ -16,7 +16,7 @@ from pipelines.engine.memory import USUAL_MEMORY
 
 # What later stages, reports and exports find in a result: shards of documents, of sides (split, union), of verdicts, of
 # a measure's columns, of tokens by component.
-Makes = Literal["", "edition", "sides", "verdicts", "measure", "tokens"]
+Makes = Literal["", "edition", "sides", "verdicts", "measure", "keys", "tokens"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from corpus.filters import LanguageRule
 from corpus.order import OrderError, check_mixture
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact
+from pipelines.graph.finished import Finished
 from pipelines.graph.recipe import RecipeError
 from pipelines.stages.extract import ExtractStage
 from pipelines.stages.filter import FilterStage
@@ -31,6 +32,11 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
     for stage in wanted:
         if isinstance(stage.what, FilterStage | SplitStage):
             check_columns(stage.name, stage.what, stage.inputs)
+        if isinstance(stage, Finished) and found(stage) is None:
+            raise PlanError(
+                f"the store no longer holds {stage.kind}/{stage.digest}, which {stage.name} stands for: repeat the run "
+                f"{stage.run}, or leave out what reads it"
+            )
         if stage.kind == "crawl":
             check_contact(stage, config.site)
     trains = [stage for stage in wanted if stage.kind == "train"]

@@ -14,7 +14,9 @@ from pipelines.engine.identity import Json, differences
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
 from pipelines.graph.checks import check, nearest
-from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of, with_training
+from pipelines.graph.finished import reader
+from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
+from pipelines.graph.training import with_training
 from pipelines.graph.trunk import train_what
 from pipelines.stages.train import checkpoint
 
@@ -60,7 +62,7 @@ class Plan:
 
 
 def wanted(graph: Graph, until: str) -> list[Stage]:
-    """The stages that results are wanted of, with all they need, in order; unread measures are not made."""
+    """The stages that results are wanted of, with all they need, in order; unread measures and keys are not made."""
     ends = [until] if until else [n for n, s in graph.stages.items() if s.kind == "evaluate"] or _ends(graph)
     if until and until not in graph.stages:
         ends = [name for name in graph.stages if name.startswith(f"{until}.")]
@@ -77,9 +79,9 @@ def wanted(graph: Graph, until: str) -> list[Stage]:
 
 
 def _ends(graph: Graph) -> list[str]:
-    """Stages of a recipe that ends as a corpus: those that no other reads; a measure that no one reads is not made."""
+    """Stages of a recipe that ends as a corpus: those that no other reads, measures and keys left out."""
     read = {stage.name for each in graph.stages.values() for stage in each.inputs.values()}
-    return [n for n, s in graph.stages.items() if n not in read and s.kind not in ("measure", "joined")]
+    return [n for n, s in graph.stages.items() if n not in read and s.makes not in ("measure", "keys")]
 
 
 def crawl_generations(directory: Path) -> list[Path]:
@@ -144,7 +146,7 @@ def with_snapshots(plan: Plan, finished: Mapping[str, Artifact]) -> Plan:
 
 
 def _graph(config: "Config", root: Path, checksums: Checksums, sources: Mapping[str, Stage]) -> Graph:
-    graph = Builder(config.recipe, checksums, sources).build()
+    graph = Builder(config.recipe, checksums, sources, reader(root)).build()
     return with_training(graph, train_what(config, root), config.evaluation, config.run.steps, checksums)
 
 
@@ -201,6 +203,9 @@ def _setting(stage: Stage, path: str) -> str:
     if stage.kind == "measure":
         group, _, measure = stage.name.partition(".")
         return f"recipe.{group}.measures.{measure}.{field.removeprefix('measure.')}"
+    if stage.kind == "keys":
+        group, _, key = stage.name.partition(".")
+        return f"recipe.{group}.keys.{key}.{field.removeprefix('key.')}"
     return f"recipe.{stage.name}.{field}"
 
 
@@ -213,8 +218,8 @@ def _short(value: Any) -> str:  # noqa: ANN401
 
 # Bytes a stage writes for a byte of the edition (extract: of the source) it reads, on the sample site, rounded up.
 # Scatter files are gone when a stage is sealed, and no more than the stage reads.
-WRITTEN = {"extract": 0.2, "edit": 1.1, "measure": 0.3, "split": 0.1, "filter": 0.01, "dedupe": 0.01,
-           "decontaminate": 0.01, "tokenizer": 0.1, "tokenize": 1.2}  # fmt: skip
+WRITTEN = {"extract": 0.2, "edit": 1.1, "dedupe_spans": 1.0, "measure": 0.3, "keys": 0.1, "split": 0.1, "filter": 0.01,
+           "dedupe": 0.01, "decontaminate": 0.01, "tokenizer": 0.1, "tokenize": 1.2}  # fmt: skip
 
 
 def to_be_written(plan: Plan) -> dict[str, int]:

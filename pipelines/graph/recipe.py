@@ -3,29 +3,44 @@
 import dataclasses
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
-from corpus.measures import Signature
+from corpus.dedup import AnyKey, Bands, Key
+from corpus.measures import AnyMeasure, Signature
 from corpus.plugins import plugins
-from pipelines.engine.identity import FileHash, StageName, canonical_json
+from pipelines.engine.identity import FileHash, RunName, StageName, canonical_json, encode
 from pipelines.engine.stage import Program, Stage
+from pipelines.graph.finished import ReadRun, RunError, no_runs, open_view
 from pipelines.graph.kinds import GROUP, StageKind, plugin_kind
-from pipelines.stages import decontaminate, dedupe, edit, extract, measure, split, tokenize, tokenizer, union
+from pipelines.graph.view import Graph, RecipeError, View
+from pipelines.stages import (
+    decontaminate,
+    dedupe,
+    dedupe_spans,
+    edit,
+    extract,
+    keys,
+    measure,
+    split,
+    tokenize,
+    tokenizer,
+    union,
+)
 from pipelines.stages import filter as filters
 from pipelines.stages.decontaminate import DecontaminateStage
 from pipelines.stages.dedupe import DedupeStage
+from pipelines.stages.dedupe_spans import DedupeSpansStage
 from pipelines.stages.edit import EditStage
 from pipelines.stages.extract import ExtractStage
 from pipelines.stages.filter import FilterStage, reads
+from pipelines.stages.keys import KeysStage, OneKey
 from pipelines.stages.measure import MeasureStage, OneMeasure
 from pipelines.stages.split import SplitStage
 from pipelines.stages.tokenize import TokenizeStage
 from pipelines.stages.tokenizer import TokenizerStage
-from pipelines.stages.train import EvaluateWhat, TrainWhat, UntrainedWhat
 from pipelines.stages.union import JoinedWhat, UnionStage
-from pretrain.config import Evaluation
 
 # No recipe names these. By path: the crawler is not needed to plan.
 OTHERS = {
@@ -34,10 +49,6 @@ OTHERS = {
     "evaluate": ("pipelines.stages.train", "EVALUATE"),
     "joined": ("pipelines.stages.union", "JOINED"),
 }
-
-
-class RecipeError(ValueError):
-    """A recipe whose stages do not fit together: names the stage, what it needs and the way out."""
 
 
 def program(kind: str) -> Program:
@@ -57,60 +68,13 @@ class SnapshotWhat:
     digest: str
 
 
-@dataclass(frozen=True)
-class View:
-    """What a stage sees through its input: the edition, its measures, the split, the verdicts so far."""
-
-    source: Stage | None = None
-    edition: Stage | None = None
-    measures: Mapping[str, Stage] = field(default_factory=dict)
-    union: Stage | None = None  # tells who is in until there is a split
-    split: Stage | None = None
-    verdicts: tuple[Stage, ...] = ()
-    tokenizer: Stage | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a stage that does not make what it stands for: readers of a finished run go by what it makes."""
-        places = {"edition": [self.edition], "measure": self.measures.values(), "sides": [self.split]}
-        for makes, stages in {**places, "verdicts": self.verdicts}.items():
-            for stage in stages:
-                if stage is not None and stage.makes != makes:
-                    raise RecipeError(
-                        f"recipe.{stage.name} stands for {makes}, but the program of kind={stage.kind} makes "
-                        f"{stage.makes or 'nothing'}: declare it with makes={makes!r}"
-                    )
-
-    def roles(self) -> dict[str, Stage]:
-        """Edition, split and verdicts as inputs by role."""
-        out: dict[str, Stage] = {}
-        if self.edition is not None:
-            out["edition"] = self.edition
-        sides = self.split or self.union
-        if sides is not None:
-            out["sides"] = sides
-        for index, stage in enumerate(self.verdicts):
-            out[f"verdict.{index:02d}"] = stage
-        return out
-
-
-@dataclass
-class Graph:
-    """Stages in an order in which each follows its inputs; `views` by the recipe's names."""
-
-    stages: dict[str, Stage] = field(default_factory=dict)
-    views: dict[str, View] = field(default_factory=dict)
-
-    def add(self, stage: Stage) -> Stage:
-        """Put a stage after its inputs."""
-        self.stages[stage.name] = stage
-        return stage
-
-
 class Builder:
     """Builds the corpus part of a graph from a recipe; `seen`, `measured` and `stage` are what a stage's kind uses."""
 
-    def __init__(self, recipe: Mapping[str, Any], file_hash: FileHash, sources: Mapping[str, Stage]) -> None:
-        self._recipe, self._file_hash, self._sources = recipe, file_hash, sources
+    def __init__(
+        self, recipe: Mapping[str, Any], file_hash: FileHash, sources: Mapping[str, Stage], runs: ReadRun = no_runs
+    ) -> None:
+        self._recipe, self._file_hash, self._sources, self._runs = recipe, file_hash, sources, runs
         self.graph = Graph()
         self._names: dict[str, str] = {}  # extract stages by the source that their documents carry
 
@@ -213,25 +177,65 @@ class Builder:
         view = self.seen(name, spec, split=False)
         # Rows stay where they are, so sides and verdicts still fit; measures are of the text and do not.
         libraries = {name for one in spec.edits.values() for name in getattr(one, "libraries", ())}
-        edition = self.stage(name, "edit", spec, {"edition": _there(view.edition)}, *libraries)
-        return replace(view, edition=edition, measures={})
+        edition = self.stage(name, "edit", spec, _edition_of(view), *libraries)
+        return replace(view, edition=edition, measures={}, keys={})
+
+    def _dedupe_spans(self, name: str, spec: DedupeSpansStage) -> View:
+        view = self.seen(name, spec, split=False)
+        inputs = {**view.roles(), **_edition_of(view), **self.keyed(name, view, [spec.key], spans=True)}
+        return replace(view, edition=self.stage(name, "dedupe_spans", spec, inputs), measures={}, keys={})
 
     def _measure(self, name: str, spec: MeasureStage) -> View:
         view = self.seen(name, spec, split=False)
         made = dict(view.measures)
         for key, each in sorted(spec.measures.items()):
-            libraries = getattr(each, "libraries", ())
-            one = OneMeasure(measure=each)
-            made[key] = self.stage(f"{name}.{key}", "measure", one, {"edition": _there(view.edition)}, *libraries)
+            made[key] = self._add_measure(f"{name}.{key}", each, _edition_of(view))
         return replace(view, measures=made)
+
+    def _add_measure(self, name: str, measure: AnyMeasure, inputs: Mapping[str, Stage]) -> Stage:
+        return self.stage(name, "measure", OneMeasure(measure=measure), inputs, *getattr(measure, "libraries", ()))
+
+    def _keys(self, name: str, spec: KeysStage) -> View:
+        view = self.seen(name, spec, split=False)
+        made = dict(view.keys)
+        for key, each in sorted(spec.keys.items()):
+            if isinstance(each, Bands):
+                _check_bands(f"{name}.keys.{key}", each, view)
+            measures = self.measured(name, view, sorted({column.partition(".")[0] for column in each.reads()}))
+            made[key] = self._add_key(f"{name}.{key}", each, {**_edition_of(view), **measures})
+        return replace(view, keys=made)
+
+    def _add_key(self, name: str, key: AnyKey, inputs: Mapping[str, Stage]) -> Stage:
+        return self.stage(name, "keys", OneKey(key=key), inputs, *getattr(key, "libraries", ()))
+
+    def keyed(self, name: str, view: View, wanted: Iterable[str], *, spans: bool = False) -> dict[str, Stage]:
+        """Keys of the view's edition as inputs by role, of documents or of `spans`, and the one measure that verifies
+        similar ones. Raises RecipeError."""
+        if missing := [key for key in wanted if key not in view.keys]:
+            raise RecipeError(
+                f"recipe.{name} reads the keys {missing}, which no keys stage before it makes; there are "
+                f"{sorted(view.keys)}: add them to a keys stage of the same edition"
+            )
+        keys = {key: view.keys[key] for key in wanted}
+        ties: dict[str, Key] = {key: getattr(stage.what, "key") for key, stage in keys.items()}  # noqa: B009
+        if wrong := sorted(key for key, of in ties.items() if (of.tie == "span") != spans):
+            raise RecipeError(
+                f"recipe.{name} reads the keys {wrong}, which are of {'documents' if spans else 'spans of text'}: name "
+                f"keys of {'spans' if spans else 'documents'}"
+            )
+        similar = {of.reads()[0] for of in ties.values() if of.tie == "similar"}
+        if len(similar) > 1:
+            raise RecipeError(
+                f"recipe.{name}.keys={sorted(keys)} are verified by {sorted(similar)}: name keys of one signature"
+            )
+        measures = self.measured(name, view, [column.partition(".")[0] for column in similar])
+        return {**{f"key.{key}": stage for key, stage in keys.items()}, **measures}
 
     def _split(self, name: str, spec: SplitStage) -> View:
         view = self.seen(name, spec, split=False)
         if view.split:
             raise RecipeError(f"recipe.{name} splits what recipe.{view.split.name} has split: a recipe has one split")
-        wanted = sorted({spec.signature, spec.exact, *reads(spec.rules)})
-        inputs = {**view.roles(), **self.measured(name, view, wanted)}
-        _check_bands(name, spec, view)
+        inputs = {**view.roles(), **self.measured(name, view, reads(spec.rules)), **self.keyed(name, view, spec.keys)}
         return replace(view, split=self.stage(name, "split", spec, inputs), verdicts=())
 
     def _filter(self, name: str, spec: FilterStage) -> View:
@@ -241,9 +245,34 @@ class Builder:
 
     def _dedupe(self, name: str, spec: DedupeStage) -> View:
         view = self.seen(name, spec, split=False)
-        inputs = {**view.roles(), **self.measured(name, view, [spec.signature])}
-        _check_bands(name, spec, view)
+        inputs = {**view.roles(), **self.keyed(name, view, spec.keys)}
+        for alias, run in sorted(spec.against.items()):
+            inputs |= self._against(name, alias, run, inputs)
         return replace(view, verdicts=(*view.verdicts, self.stage(name, "dedupe", spec, inputs)))
+
+    def _against(self, name: str, alias: str, run: RunName, own: Mapping[str, Stage]) -> dict[str, Stage]:
+        """A finished run's documents with the measures and keys that `own` ones are compared by, as inputs by role.
+
+        Those that the run has made are found by their digests; others are made of its edition.
+        """
+        try:
+            view = open_view(self._runs, run, f"{name}.{alias}")
+        except RunError as error:
+            raise RecipeError(f"recipe.{name}.against.{alias}={run!r}: {error}") from None
+        roles: dict[str, Stage] = {role: self.graph.add(view.stage(of)) for role, of in sorted(view.roles.items())}
+        edition = {role: stage for role, stage in roles.items() if role in ("edition", "union")}
+        keys = {role: stage for role, stage in own.items() if role.startswith("key.")}
+        read = {role: stage for key in keys.values() for role, stage in key.inputs.items()}
+        measures = {role: stage for role, stage in read.items() if role.startswith("measure.")}
+        for role, stage in sorted(measures.items()):
+            what = getattr(stage.what, "measure")  # noqa: B009
+            there = view.joined(encode(what, self._file_hash))
+            made = f"{name}.{alias}.{role}"
+            roles[role] = self.graph.add(there) if there else self._add_measure(made, what, edition)
+        for role, stage in sorted(keys.items()):
+            inputs = {**edition, **{of: roles[of] for of in stage.inputs if of.startswith("measure.")}}
+            roles[role] = self._add_key(f"{name}.{alias}.{role}", getattr(stage.what, "key"), inputs)  # noqa: B009
+        return {f"against.{alias}.{role}": stage for role, stage in roles.items()}
 
     def _decontaminate(self, name: str, spec: DecontaminateStage) -> View:
         view = self.seen(name, spec, split=True)
@@ -265,43 +294,12 @@ class Builder:
         return view
 
 
-def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: int, file_hash: FileHash) -> Graph:
-    """Add the trajectory and its two evaluations: step 0, the untrained model, and the last step.
-
-    A recipe without token shards of both sides ends as a corpus, and nothing is added.
-    """
-    tokens, held_out = _tokens(graph, "train"), _tokens(graph, "held_out")
-    if tokens is None or held_out is None:
-        return graph
-
-    def stage(name: str, kind: str, of: object, inputs: Mapping[str, Stage]) -> Stage:
-        made = program(kind)
-        return graph.add(Stage(name, kind, made.version, of, dict(inputs), made.libraries, file_hash))
-
-    train = stage("train", "train", what, {"tokens": tokens})
-    # Initial weights know nothing of the corpus: cells of a filter sweep share this one.
-    start = UntrainedWhat(what.model, what.train.seed, what.precision, evaluation)
-    untrained = stage("untrained", "evaluate", start, {"held_out": held_out})
-    inputs = {"train": train, "tokens": tokens, "held_out": held_out, "untrained": untrained}
-    stage("evaluate", "evaluate", EvaluateWhat(evaluation, steps), inputs)
-    return graph
-
-
-def _tokens(graph: Graph, side: str) -> Stage | None:
-    """The recipe's one tokenize stage of a side, if it has one."""
-    stages = [s for s in graph.stages.values() if isinstance(s.what, TokenizeStage) and s.what.side == side]
-    if len(stages) > 1:
-        names = [stage.name for stage in stages]
-        raise RecipeError(
-            f"the recipe has {len(stages)} tokenize stages with side={side} ({names}): training needs one"
-        )
-    return stages[0] if stages else None
-
-
 PACKAGED = (
     StageKind(ExtractStage, extract.PROGRAM, Builder._extract),
     StageKind(EditStage, edit.PROGRAM, Builder._edit),
+    StageKind(DedupeSpansStage, dedupe_spans.PROGRAM, Builder._dedupe_spans),
     StageKind(MeasureStage, measure.PROGRAM, Builder._measure),
+    StageKind(KeysStage, keys.PROGRAM, Builder._keys),
     StageKind(UnionStage, union.PROGRAM, Builder._union),
     StageKind(SplitStage, split.PROGRAM, Builder._split),
     StageKind(FilterStage, filters.PROGRAM, Builder._filter),
@@ -337,16 +335,21 @@ def _measure_of(stage: Stage) -> str:
     return canonical_json(what["measure"])
 
 
-def _check_bands(name: str, spec: SplitStage | DedupeStage, view: View) -> None:
+def _check_bands(name: str, key: Bands, view: View) -> None:
     """Refuse a measure that is no signature, and bands that it is too short for."""
-    measure = getattr(view.measures[spec.signature].what, "measure", None)
-    if not isinstance(measure, Signature):
-        raise RecipeError(f"recipe.{name}.signature={spec.signature!r} is no signature measure: name one")
-    if spec.bands * spec.rows > measure.permutations:
+    measure = getattr(getattr(view.measures.get(key.measure), "what", None), "measure", None)
+    if measure is not None and not isinstance(measure, Signature):
+        raise RecipeError(f"recipe.{name}.measure={key.measure!r} is no signature measure: name one")
+    if measure is not None and key.bands * key.rows > measure.permutations:
         raise RecipeError(
-            f"recipe.{name}: bands={spec.bands} of rows={spec.rows} need {spec.bands * spec.rows} permutations, but "
-            f"{spec.signature} has {measure.permutations}: lower them, or raise the measure's permutations"
+            f"recipe.{name}: bands={key.bands} of rows={key.rows} need {key.bands * key.rows} permutations, but "
+            f"{key.measure} has {measure.permutations}: lower them, or raise the measure's permutations"
         )
+
+
+def _edition_of(view: View) -> dict[str, Stage]:
+    """The edition, and the union that knows which of its rows count, as inputs by role."""
+    return {"edition": _there(view.edition), **({} if view.union is None else {"union": view.union})}
 
 
 def _there(stage: Stage | None) -> Stage:
@@ -363,4 +366,4 @@ def sources_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return sources
 
 
-__all__ = ["Builder", "Graph", "RecipeError", "SnapshotWhat", "View", "program", "sources_of", "with_training"]
+__all__ = ["Builder", "Graph", "RecipeError", "SnapshotWhat", "View", "program", "sources_of"]

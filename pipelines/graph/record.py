@@ -11,6 +11,7 @@ from typing import Any
 
 from corpus.fault import fault_point
 from pipelines.engine.files import Posix
+from pipelines.graph.finished import Finished
 from pipelines.graph.run import Session
 
 Finish = Callable[[Session, Path, Mapping[str, Any], float], None]  # writes a run's report into its folder
@@ -52,10 +53,13 @@ def keep_record(
 
 
 def run_record(session: Session, command: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What run.json holds: configuration, stages with identity and outcome, the exact command."""
-    stages = []
+    """What run.json holds: configuration, stages with identity and outcome, the exact command; as `earlier` the stages
+    of other runs that it read on from."""
+    stages: list[dict[str, Any]] = []
+    earlier: list[dict[str, Any]] = []
     for outcome in session.done():
-        stages.append(
+        of = outcome.stage
+        (earlier if isinstance(of, Finished) else stages).append(
             {
                 "name": outcome.stage.name,
                 "kind": outcome.stage.kind,
@@ -66,6 +70,7 @@ def run_record(session: Session, command: Sequence[str], asked: Mapping[str, Any
                 "seconds": round(outcome.seconds, 3),
                 "identity": outcome.stage.identity,
                 "inputs": {role: source.name for role, source in outcome.stage.inputs.items()},
+                **({"run": of.run} if isinstance(of, Finished) else {}),
             }
         )
     return {
@@ -74,5 +79,6 @@ def run_record(session: Session, command: Sequence[str], asked: Mapping[str, Any
         "steps": session.config.run.steps,
         **asked,
         "stages": stages,
+        "earlier": earlier,
         "python": sys.version.split()[0],
     }

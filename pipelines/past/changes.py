@@ -81,10 +81,14 @@ def _around(data: bytes, start: int, stop: int) -> tuple[str, str, str]:
     return printable(left), printable(now), printable(right)
 
 
+def _edits(history: History, stage: Past) -> bool:
+    return bool(history.artifact(stage).names("edits"))
+
+
 def shown(history: History, place: Place, *, raw: bool, limit: int) -> tuple[list[Shown], dict[tuple[str, str], int]]:
     """The first changes of each reason with their surroundings, and how often each (edit, reason) occurs."""
     route = history.route(place.shard)
-    edits = [(stage, replace(place, shard=number)) for stage, number in route.editions if stage.kind == "edit"]
+    edits = [(stage, replace(place, shard=number)) for stage, number in route.editions if _edits(history, stage)]
     passes = grouped([change for stage, local in edits for change in changes(history, stage, local)])
     counts: dict[tuple[str, str], int] = {}
     final = _text(history, history.trunk.editions[-1], place)

@@ -18,8 +18,9 @@ def folder_bytes(folder: Path) -> int:
 
 
 def own_folders(history: History) -> set[Path]:
-    """Folders of the store that a run needs."""
-    return {stage.directory for stage in history.stages.values() if stage.kind != "files"}
+    """Folders of the store that a run needs, those of runs that it read on from among them."""
+    stages = [*history.stages.values(), *(stage for _, stage in history.earlier)]
+    return {stage.directory for stage in stages if stage.kind != "files"}
 
 
 def collect_garbage(root: Path, out: Out, remove: bool = False) -> int:

@@ -69,6 +69,11 @@ class History:
         """Stages by the recipe's names, inputs before what reads them."""
         return {body["name"]: _past(self.root, body) for body in self.record["stages"]}
 
+    @cached_property
+    def earlier(self) -> list[tuple[str, Past]]:
+        """Stages of other runs that this one read on from, each with its run's name."""
+        return [(body["run"], _past(self.root, body)) for body in self.record.get("earlier", [])]
+
     @property
     def folder(self) -> Path:
         """Where the run's record and report lie."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from corpus.document import canonical_url, key_prefix, raw_ids
 from pipelines.engine.store import Artifact
-from pipelines.past.history import History, Past
+from pipelines.past.history import History, Past, open_run, run_names
 from pipelines.past.masked import masked
 from pipelines.past.samples import documents, printable
 from pipelines.stages.shard import shard_count_runs, shards_of_ids
@@ -128,11 +128,17 @@ def places(history: History, ids: Iterable[bytes]) -> dict[bytes, Place]:
 
 
 def labels(history: History, ids: Iterable[bytes], *, raw: bool = False) -> dict[bytes, str]:
-    """What to call documents with known ids."""
-    found = places(history, ids)
+    """What to call documents with known ids: this run's, and those of finished runs that it read on from."""
+    found = places(history, asked := set(ids))
     edition = history.artifact(history.trunk.editions[-1])
     told = documents(edition, [(p.shard, p.row) for p in found.values()], ["url", "source", "record"])
-    return {identifier: label(told[place.shard, place.row], raw=raw) for identifier, place in found.items()}
+    out = {identifier: label(told[place.shard, place.row], raw=raw) for identifier, place in found.items()}
+    for run in dict.fromkeys(run for run, _ in history.earlier):
+        missing = asked - out.keys()
+        if missing and run in run_names(history.root):
+            names = labels(open_run(history.root, run), missing, raw=raw)
+            out |= {identifier: f"{name}, of run {run}" for identifier, name in names.items()}
+    return out
 
 
 def label(document: Mapping[str, str | None], *, raw: bool = False) -> str:

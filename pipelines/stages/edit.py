@@ -1,6 +1,6 @@
 """Edit stage: an edition in, the next edition out, and every change as a byte range with its reason."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from corpus.verdict import Tally, count_ids
 from pipelines.engine.identity import UNICODE, StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
 from pipelines.engine.store import Attempt, sum_tallies
-from pipelines.stages.shard import Shard, due, shard_phase
+from pipelines.stages.shard import Mask, Shard, due_of_edition, shard_phase
 
 
 @configuration
@@ -33,37 +33,47 @@ def _ordered(what: EditStage) -> list[tuple[str, Edit]]:
 
 def edit_batch(text: pa.Array, edits: list[tuple[str, Edit]]) -> tuple[pa.Array, list[pa.Table]]:
     """Apply edits in turn; the spans of each are offsets into the text it was given."""
-    spans: list[pa.Table] = []
+    steps: list[pa.Table] = []
     for step, (name, edit) in enumerate(edits):
-        found = edit.spans(text)
-        rows = found.num_rows
-        spans.append(
-            pa.table(
-                {
-                    "row": found["row"],
-                    "step": pa.array(np.full(rows, step), pa.uint8()),
-                    "edit": pa.array([f"{name}@{edit.version}"] * rows, pa.string()),
-                    "start": found["start"],
-                    "stop": found["stop"],
-                    "replacement": found["replacement"],
-                    "reason": found["reason"],
-                }
-            )
-        )
-        text = apply_spans(text, found)
-    return text, spans
+        spans = edit.spans(text)
+        steps.append(as_step(step, f"{name}@{edit.version}", spans))
+        text = apply_spans(text, spans)
+    return text, steps
+
+
+def as_step(step: int, edit: str, spans: pa.RecordBatch) -> pa.Table:
+    """SPANS of a batch as one of the steps that made its new text; `edit` is name@version."""
+    count = spans.num_rows
+    columns = {
+        "row": spans["row"],
+        "step": pa.array(np.full(count, step), pa.uint8()),
+        "edit": pa.array([edit] * count, pa.string()),
+    }
+    return pa.table(columns | {name: spans[name] for name in ("start", "stop", "replacement", "reason")})
 
 
 def edit_shard(shard: Shard, attempt: Attempt) -> None:
     """Rewrite one home shard."""
     edits = _ordered(shard.context.what)
+    write_edition(shard, attempt, lambda base, batch: edit_batch(batch["text"], edits))
+
+
+Rewrite = Callable[[int, pa.RecordBatch], tuple[pa.Array, list[pa.Table]]]
+
+
+def write_edition(shard: Shard, attempt: Attempt, rewrite: Rewrite) -> None:
+    """Write a home shard's next edition, and every change. `rewrite` is given a batch of documents and its first row;
+    it returns their texts and the steps that made them.
+
+    Documents that a union has dropped keep their rows; they are not counted.
+    """
     changes: list[pa.Table] = []
 
     def rewritten() -> Iterator[pa.RecordBatch]:
         for base, batch in shard.text_batches(*DOCUMENT.names):
-            text, spans = edit_batch(batch["text"], edits)
-            changes.extend(_placed(table, batch["id"], base) for table in spans)
-            attempt.tally(_tally(batch, text, spans))
+            text, steps = rewrite(base, batch)
+            changes.extend(_placed(table, batch["id"], base) for table in steps)
+            attempt.tally(_tally(batch, shard.counted[base : base + batch.num_rows], text, steps))
             yield batch.set_column(batch.schema.get_field_index("text"), DOCUMENT.field("text"), text)
 
     attempt.shard(shard.named("documents"), rewritten(), DOCUMENT)
@@ -77,7 +87,7 @@ def _placed(spans: pa.Table, ids: pa.Array, base: int) -> pa.Table:
     return pa.table([*columns, *(spans[name] for name in EDITS.names[2:])], schema=EDITS)
 
 
-def _tally(batch: pa.RecordBatch, text: pa.Array, spans: list[pa.Table]) -> Tally:
+def _tally(batch: pa.RecordBatch, counted: Mask, text: pa.Array, spans: list[pa.Table]) -> Tally:
     removed: dict[str, int] = {}
     added: dict[str, int] = {}
     for table in spans:
@@ -86,7 +96,7 @@ def _tally(batch: pa.RecordBatch, text: pa.Array, spans: list[pa.Table]) -> Tall
         for reason, gone, come in zip(table["reason"].to_pylist(), lengths, replacements, strict=True):
             removed[reason] = removed.get(reason, 0) + gone
             added[reason] = added.get(reason, 0) + come
-    count = count_ids(batch["id"])
+    count = count_ids(batch["id"].filter(pa.array(counted)))
     return Tally(
         came=count,
         kept=count,
@@ -105,4 +115,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(sum_tallies(context.commits("edit").values()))
 
 
-PROGRAM = Program("edit", 1, ("pyarrow", UNICODE), (_edit,), _seal, due=due, makes="edition")
+PROGRAM = Program("edit", 1, ("pyarrow", UNICODE), (_edit,), _seal, due=due_of_edition, makes="edition")

@@ -14,7 +14,7 @@ from corpus.verdict import Tally, count_ids
 from pipelines.engine.identity import UNICODE, StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
 from pipelines.engine.store import Attempt, StoreError, sum_tallies
-from pipelines.stages.shard import Shard, due, shard_phase
+from pipelines.stages.shard import Shard, due_of_edition, shard_phase
 
 
 @configuration
@@ -39,8 +39,9 @@ def measure_shard(work: Sequence[tuple[Shard, Attempt]]) -> None:
     # By position: two cells of a sweep may measure under one name with other parameters.
     columns: list[list[pa.RecordBatch]] = [[] for _ in work]
     tally = Tally()
-    for _, batch in work[0][0].text_batches(*DOCUMENT.names):
-        count = count_ids(batch["id"])
+    first = work[0][0]
+    for base, batch in first.text_batches(*DOCUMENT.names):
+        count = count_ids(batch["id"].filter(pa.array(first.counted[base : base + batch.num_rows])))
         tally += Tally(came=count, kept=count)
         for (shard, _), mine in zip(work, columns, strict=True):
             mine.append(checked(shard.context.name, shard.context.what.measure, batch))
@@ -63,4 +64,4 @@ def _seal(context: Context) -> Sealed:
     return Sealed(tally, {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("measure", 1, ("pyarrow", "numpy", UNICODE), (_measure,), _seal, due=due, makes="measure")
+PROGRAM = Program("measure", 1, ("pyarrow", "numpy", UNICODE), (_measure,), _seal, due=due_of_edition, makes="measure")

@@ -1,6 +1,7 @@
 """A home shard as a stage sees it: its documents, which of them are still in, what was measured of them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -57,6 +58,11 @@ class Shard(Work):
         """How many documents the edition has here."""
         return self.edition.files[self.named("documents")].rows
 
+    @cached_property
+    def counted(self) -> Mask:
+        """Rows that the edition counts: all but those that a union before it has dropped, whose rows it keeps."""
+        return self.side("union") == TRAIN if "union" in self.context.inputs else np.ones(self.rows, bool)
+
     def side(self, role: str = "sides") -> npt.NDArray[np.uint8]:
         """Side of each document, as the last split or union before the stage tells."""
         sides: npt.NDArray[np.uint8] = self.context.inputs[role].table(self.named("sides"), ["side"])["side"].to_numpy()
@@ -72,20 +78,27 @@ class Shard(Work):
 
     def measured(self, measure: str, columns: list[str] | None = None) -> pa.Table:
         """A measure's columns; refused when they are of another edition."""
-        artifact, edition = self.context.inputs[f"measure.{measure}"], self.edition
+        return self._aligned("measure", measure, "columns", columns)
+
+    def keys(self, key: str, columns: list[str] | None = None) -> pa.Table:
+        """A key's rows (corpus.dedup.SCHEMAS), one a document; refused when they are of another edition."""
+        return self._aligned("key", key, "keys", columns)
+
+    def _aligned(self, kind: str, name: str, part: str, columns: list[str] | None) -> pa.Table:
+        artifact, edition = self.context.inputs[f"{kind}.{name}"], self.edition
         of = artifact.figures["edition"]
         if of != edition.digest:
             raise StoreError(
-                f"stage {self.context.name} reads measure {measure} of edition {of}, but judges edition "
-                f"{edition.digest}: put a measure stage after the edition it judges"
+                f"stage {self.context.name} reads {kind} {name} of edition {of}, but judges edition "
+                f"{edition.digest}: put its stage after the edition that is judged"
             )
-        rows = artifact.files[self.named("columns")].rows
+        rows = artifact.files[self.named(part)].rows
         if rows != self.rows:
             raise StoreError(
                 f"{artifact.directory} has {rows} rows in shard {self.number}, where its edition has {self.rows}: "
                 "remove that folder and run again"
             )
-        return artifact.table(self.named("columns"), columns)
+        return artifact.table(self.named(part), columns)
 
 
 def shard_phase(
@@ -123,9 +136,39 @@ def text_bytes(edition: Artifact) -> int:
     return size
 
 
+def narrowed(context: Context, prefix: str) -> Context:
+    """The view of a chain that stands among the inputs under a prefix: its inputs by the roles they have there."""
+    roles = (role for role in context.inputs if role.startswith(prefix))
+    return replace(context, inputs={role.removeprefix(prefix): context.inputs[role] for role in roles}, what=None)
+
+
+NO_IDS = np.empty(0, "V16")
+
+
+def raw_column(shard: Shard) -> npt.NDArray[np.void]:
+    """A home shard's ids, to be compared."""
+    return np.frombuffer(shard.ids.buffers()[1], "V16", shard.rows, 16 * shard.ids.offset) if shard.rows else NO_IDS
+
+
+def kept_among(chain: Context, raw: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """Ids that a chain kept, in its shards that may hold the given ones, which are sorted."""
+    if not len(raw):
+        return NO_IDS
+    kept = [NO_IDS]
+    for number in shards_of_ids(shard_count_runs(chain.inputs["edition"]), raw[0].tobytes(), raw[-1].tobytes()):
+        shard = Shard(chain, number)
+        kept.append(raw_column(shard)[shard.came_in()])
+    return np.concatenate(kept)
+
+
 def verdict_inputs(context: Context) -> list[Artifact]:
     """The verdict stages before this one, in their order."""
     return [context.inputs[role] for role in sorted(context.inputs) if role.startswith("verdict.")]
+
+
+def due_of_edition(context: Context) -> Count:
+    """Documents that must come into a stage that goes through a whole edition, whoever has dropped them since."""
+    return context.inputs["union" if "union" in context.inputs else "edition"].tally.kept
 
 
 def due(context: Context) -> Count:

@@ -6,7 +6,7 @@ would stand on both sides.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -16,16 +16,15 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from corpus.dedup import bands, has_shingles
-from corpus.document import translation_key
+from corpus.document import raw_ids
 from corpus.filters import AnyRule
 from corpus.verdict import VERDICT, Count, Tally, count_ids
-from kernels.buffers import fixed_width
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.filter import columns_of, judge_rules
-from pipelines.stages.grouping import EXACT, KEYS, NEAR, PATH, Grouping, copies, labels, signatures, similar
+from pipelines.stages.grouping import Grouping, copies, labels
+from pipelines.stages.grouping import node as nodes
 from pipelines.stages.shard import HELD_OUT, OUT, TRAIN, UNFIT, Mask, Shard, due, shard_phase
 from pipelines.stages.verdicts import Judged, verdict_table
 
@@ -43,95 +42,75 @@ class SplitStage:
     """The yardstick: held-out documents are chosen by group and pass fixed rules, never the recipe under test."""
 
     kind: Literal["split"] = "split"
-    input: Annotated[StageName, Doc("the measures to group by")]
+    input: Annotated[StageName, Doc("the keys to group by")]
+    keys: Annotated[
+        list[str], Field(min_length=1), Doc("keys that put two documents into one group; similar ones are verified")
+    ]
+    near: Annotated[float, Field(gt=0, le=1), Doc("estimated Jaccard similarity that groups similar documents")] = 0.5
     held_out: Annotated[float, Field(gt=0, lt=1), Doc("share of groups held out")] = 0.1
+    max_held_out: Annotated[
+        int,
+        Field(ge=1),
+        Doc("documents held out, about, at most: of a larger corpus the lowest draws of a smaller share"),
+    ] = 100_000
+    max_group: Annotated[
+        int,
+        Field(ge=1),
+        Doc(
+            "documents of a group that may be held out; a larger one trains whole, so that no chain of similar pages "
+            "becomes the yardstick"
+        ),
+    ] = 100
     salt: Annotated[str, Doc("another salt draws another held-out set")] = "siku"
-    near: Annotated[float, Field(gt=0, le=1), Doc("estimated Jaccard similarity that groups two documents")] = 0.5
-    bands: Annotated[int, Field(ge=1), Doc("LSH bands; 32 x 4 finds 87 % of pairs at J = 0.5 before verification")] = 32
-    rows: Annotated[int, Field(ge=1), Doc("signature values a band")] = 4
-    signature: Annotated[str, Doc("measure that holds the MinHash signature")] = "signature"
-    exact: Annotated[str, Doc("measure that holds the hash of the text")] = "exact"
     rules: Annotated[dict[str, AnyRule], Doc("what a held-out document must pass, the same for every recipe")]
 
 
-def _hash64(keys: Sequence[str]) -> npt.NDArray[np.uint64]:
-    digests = b"".join(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8] for key in keys)
-    return np.frombuffer(digests, "<u8")
+def _near(what: SplitStage) -> float:
+    return what.near
 
 
-def split_keys(shard: Shard) -> pa.Table:
-    """KEYS of a home shard: its documents' paths, texts and signature bands."""
-    what: SplitStage = shard.context.what
-    urls = shard.table(["url"])["url"].to_pylist()
-    at = np.flatnonzero([url is not None for url in urls])
-    exact = fixed_width(shard.measured(what.exact, ["exact"])["exact"])
-    values = signatures(shard, what.signature)
-    worded = np.flatnonzero(has_shingles(values))
-    near = bands(values[worded], what.bands, what.rows)
-    everyone = np.arange(shard.rows)
-    parts = [
-        (_hash64([f"path {translation_key(urls[i])}" for i in at]), at, PATH),
-        (exact[:, :8].copy().view("<u8").ravel(), everyone, EXACT),
-        (near.ravel(), np.repeat(worded, near.shape[1]), NEAR),
-    ]
-    return key_table(shard, parts)
+GROUPING = Grouping(_near)
 
 
-def key_table(shard: Shard, parts: Sequence[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], int]]) -> pa.Table:
-    """KEYS from (keys, rows they belong to, why) triples. `why` is mixed in: equal hashes of other kinds never meet."""
-    key = np.concatenate([k ^ np.uint64(0x9E3779B97F4A7C15 * (why + 1) % (1 << 64)) for k, _, why in parts])
-    row = np.concatenate([r for _, r, _ in parts])
-    why = np.concatenate([np.full(len(r), w) for _, r, w in parts])
-    columns = [
-        pa.array(key, pa.uint64()),
-        pa.array(why, pa.uint8()),
-        shard.ids.take(pa.array(row)),
-        pa.array(np.full(len(row), shard.number), pa.uint32()),
-        pa.array(row, pa.uint32()),
-    ]
-    return pa.table(columns, schema=KEYS)
-
-
-def split_edges(context: Context, edges: pa.Table) -> npt.NDArray[np.bool_]:
-    """Edges that group: the same path or text, or signatures that agree in `near`."""
-    return similar(context, edges, context.what.signature, context.what.near)
-
-
-GROUPING = Grouping(split_keys, split_edges)
-
-
-def held_out_groups(groups: pa.Array, share: float, salt: str) -> npt.NDArray[np.bool_]:
+def held_out_groups(groups: pa.Array, share: float, salt: str) -> Mask:
     """Whether each group, by its smallest id, is held out: SHA-256(salt, id) below the share."""
     limit = int(share * 2**64)
     draw = [int.from_bytes(hashlib.sha256(salt.encode() + group).digest()[:8], "big") for group in groups.to_pylist()]
     return np.array([value < limit for value in draw], bool)
 
 
+def groups_of(shard: Shard) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """Smallest id and number of documents of each document's group."""
+    groups, sizes, found = raw_ids(shard.ids).copy(), np.ones(shard.rows, np.int64), labels(shard)
+    rows = nodes.rows(found["node"])
+    groups[rows] = raw_ids(nodes.ids(found["label"]))
+    sizes[rows] = found["size"].to_numpy()
+    return pa.Array.from_buffers(pa.binary(16), len(groups), [None, pa.py_buffer(groups)]), sizes
+
+
 def assign(shard: Shard, attempt: Attempt) -> None:
     """Sides of one home shard."""
-    what, ids = shard.context.what, shard.ids
-    groups = np.array(ids.to_pylist(), object)
-    grouped = labels(shard)
-    groups[grouped["row"].to_numpy()] = grouped["label"].to_pylist()
-    group_array = pa.array(groups.tolist(), pa.binary(16))
-    came = shard.came_in()
-    out = held_out_groups(group_array, what.held_out, what.salt) & came
+    what: SplitStage = shard.context.what
+    came, (groups, sizes) = shard.came_in(), groups_of(shard)
+    share = min(what.held_out, what.max_held_out / max(due(shard.context).documents, 1))
+    out = held_out_groups(groups, share, what.salt) & came & (sizes <= what.max_group)
     unfit, tally = _unfit(shard, came, out)
     side = np.where(out, HELD_OUT, np.where(came, TRAIN, OUT))
     side[unfit["row"].to_numpy()] = UNFIT
-    table = pa.table([ids, group_array, pa.array(side, pa.uint8())], schema=SPLIT)
+    table = pa.table([shard.ids, groups, pa.array(side, pa.uint8())], schema=SPLIT)
     attempt.shard(shard.named("sides"), [table], SPLIT, compressed=False)
     attempt.shard(shard.named("verdicts"), [unfit], VERDICT)
     attempt.tally(tally)
+    attempt.figure("largest_group", int(sizes.max(initial=0)))
+    attempt.figure("too_large_to_hold_out", int((sizes > what.max_group).sum()))
 
 
 def _unfit(shard: Shard, came: Mask, out: Mask) -> tuple[pa.Table, Tally]:
     """Held-out documents that fail the fixed rules or repeat a held-out text, and the shard's ledger."""
     ids, same = shard.ids, copies(shard)
-    rows = same["row"].to_numpy().astype(np.int64)
-    rows, first = np.unique(rows, return_index=True)
+    rows, first = np.unique(nodes.rows(same["node"]), return_index=True)
     mine = out[rows]
-    keepers = [same["label"][int(i)].as_py() for i in first[mine]]
+    keepers = nodes.ids(same["label"].take(pa.array(first[mine]))).to_pylist()
     ones = np.ones(int(mine.sum()))
     rules = shard.context.what.rules
     judged = [
@@ -146,12 +125,19 @@ def _unfit(shard: Shard, came: Mask, out: Mask) -> tuple[pa.Table, Tally]:
     return table, Tally(came=inner.came + train, kept=train, dropped=dropped)
 
 
-def _assign(job: Job) -> Phase:
-    return shard_phase("assign", job[0], assign)
+def _phases(job: Job) -> Iterator[Phase]:
+    yield from GROUPING.phases(job)
+    yield shard_phase("assign", job[0], assign)
 
 
 def _seal(context: Context) -> Sealed:
-    return Sealed(sum_tallies(context.commits("assign").values()), {"edition": context.inputs["edition"].digest})
+    commits = context.commits("assign").values()
+    figures = {
+        "edition": context.inputs["edition"].digest,
+        "largest_group": max((commit.figures["largest_group"] for commit in commits), default=0),
+        "too_large_to_hold_out": sum(commit.figures["too_large_to_hold_out"] for commit in commits),
+    }
+    return Sealed(sum_tallies(commits), figures)
 
 
-PROGRAM = Program("split", 1, ("pyarrow", "numpy"), (*GROUPING.phases(), _assign), _seal, due=due, makes="sides")
+PROGRAM = Program("split", 1, ("pyarrow", "numpy"), (), _seal, _phases, due=due, makes="sides")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.configuration import Doc, configuration
@@ -24,7 +23,7 @@ from pipelines.engine.commit import Entry
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
 from pipelines.engine.store import Artifact, Attempt, StoreError, shard_name, sum_tallies
-from pipelines.stages.shard import OUT, TRAIN, Shard, due, shard_count_runs, shards_of_ids
+from pipelines.stages.shard import OUT, TRAIN, Shard, due, kept_among, narrowed, raw_column, shard_count_runs
 from pipelines.stages.verdicts import Judged, verdict_table
 
 SIDES = pa.schema([pa.field("id", ID, nullable=False), pa.field("side", pa.uint8(), nullable=False)])
@@ -51,9 +50,7 @@ class JoinedWhat:
 
 def part_context(context: Context, part: str) -> Context:
     """A part's view: its inputs by the roles they had there."""
-    prefix = f"part.{part}."
-    inputs = {role.removeprefix(prefix): context.inputs[role] for role in context.inputs if role.startswith(prefix)}
-    return replace(context, inputs=inputs, what=None)
+    return narrowed(context, f"part.{part}.")
 
 
 def parts_of(context: Context) -> list[str]:
@@ -73,12 +70,12 @@ def join_shard(shard: Shard, attempt: Attempt) -> None:
     part, number = shard.arguments["part"], shard.arguments["shard"]
     home = Shard(part_context(shard.context, part), number)
     came = home.came_in()
-    raw = np.frombuffer(home.ids.buffers()[1], "V16", home.rows, 16 * home.ids.offset) if home.rows else _NO_IDS
+    raw = raw_column(home)
     again = np.zeros(home.rows, bool)
     for earlier in parts_of(shard.context):
         if earlier == part:
             break
-        again |= np.isin(raw, _kept_between(part_context(shard.context, earlier), raw))
+        again |= np.isin(raw, kept_among(part_context(shard.context, earlier), raw))
     rows = np.flatnonzero(came & again)
     ones, keepers = np.ones(len(rows)), home.ids.take(pa.array(rows)).to_pylist()
     table, tally = verdict_table(home.ids, came, [Judged("same_capture@1", "same_capture", rows, ones, ones, keepers)])
@@ -88,22 +85,6 @@ def join_shard(shard: Shard, attempt: Attempt) -> None:
     )
     attempt.shard(shard.named("verdicts"), [table], VERDICT)
     attempt.tally(tally)
-
-
-_NO_IDS = np.empty(0, "V16")
-
-
-def _kept_between(part: Context, raw: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-    """Ids that a part kept, in the shards that may hold the given ones, which are sorted."""
-    if not len(raw):
-        return _NO_IDS
-    kept = [_NO_IDS]
-    for number in shards_of_ids(shard_count_runs(part.inputs["edition"]), raw[0].tobytes(), raw[-1].tobytes()):
-        shard = Shard(part, number)
-        if shard.rows:
-            ids = np.frombuffer(shard.ids.buffers()[1], "V16", shard.rows, 16 * shard.ids.offset)
-            kept.append(ids[shard.came_in()])
-    return np.concatenate(kept)
 
 
 def _join(job: Job) -> Phase:

@@ -132,6 +132,16 @@ def test_tokens_are_mapped_not_copied(tmp_path):
     assert found["tokens"][0].as_py()[-1] == 49_999
 
 
+def test_text_is_not_decompressed_for_another_column(tmp_path):
+    ids = pa.array([b"%016d" % n for n in range(20_000)], pa.binary(16))
+    table = pa.table({"id": ids, "text": pa.array(["字" * 500] * 20_000, pa.large_string()), "n": range(20_000)})
+    write_shard(tmp_path / "documents", [table], table.schema)
+    before = pa.total_allocated_bytes()
+    found = open_shard(tmp_path / "documents", ["n", "id"])
+    assert pa.total_allocated_bytes() - before < 2e6 < 20_000 * 1500
+    assert found.equals(table.select(["n", "id"]))
+
+
 @pytest.fixture
 def shard(tmp_path):
     path = tmp_path / "documents-00003.arrow"

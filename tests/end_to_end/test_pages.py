@@ -15,6 +15,7 @@ import pytest
 from conf.load import load
 from conf.search import Search
 from corpus.crawling.snapshot import SNAPSHOT
+from corpus.dedup import KEYS
 from corpus.document import DOCUMENT, tokens_schema
 from corpus.edit import EDITS
 from corpus.extract import DEAD
@@ -111,6 +112,7 @@ SHARDS = {
     "documents": DOCUMENT,
     "dead": DEAD,
     "edits": EDITS,
+    "keys": KEYS,
     "sides": SPLIT,
     "verdicts": VERDICT,
     "tokens": tokens_schema("uint16"),

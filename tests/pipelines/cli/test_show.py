@@ -40,7 +40,7 @@ def test_every_key_has_its_value_and_a_doc_line(config):
     for path, key in found.items():
         if key.value:
             assert key.value == text_of(at(config, path)), path
-            assert key.doc or path.rpartition(".")[2] in ("kind", "rule", "measure", "edit", "schedule"), path
+            assert key.doc or path.rpartition(".")[2] in ("kind", "rule", "measure", "edit", "key", "schedule"), path
     assert found["layout.device"].choices == ("auto", "cpu", "cuda")
     assert found["model.embedding.tied"].choices == ("true", "false")
     assert found["train.schedule.schedule"].choices == ("constant", "cosine", "linear", "inverse_sqrt", "wsd", "steps")
@@ -55,7 +55,7 @@ def test_who_set_a_key():
     assert setter(layers, "recipe.filter.rules.words.order") == "command line, recipe.filter.rules={}"
     assert setter(layers, "model.hidden") == "conf/model/small.yaml (command line, model=small)"
     assert setter(layers, "recipe.split.held_out") == "conf/recipe/bilingual.yaml"
-    assert setter(layers, "recipe.dedupe.bands") == "conf/dedup/minhash.yaml"
+    assert setter(layers, "recipe.dedupe.jaccard") == "conf/dedup/minhash.yaml"
     assert setter(layers, "layout.recompute") == "default"
     assert setter(layers, "train.optimizer.lr_") == "default"
 

@@ -28,7 +28,6 @@ from pipelines.engine.shuffle import (
 from pipelines.engine.stage import Item, Phase, Work
 from pipelines.engine.store import StoreError
 from pipelines.engine.work import do_item
-from pipelines.stages.grouping import KEYS
 
 SCHEMA = pa.schema(
     [
@@ -201,7 +200,9 @@ def test_a_bucket_takes_two_reads_and_nothing_of_its_neighbours(context, monkeyp
 
 def test_a_bucket_of_few_rows_is_not_many_times_its_rows(context):
     """Two rows of 33 bytes a bucket made files of seven times their rows; what is left are a batch's own offsets."""
-    made = Shuffle("few", {"keys": Rows(KEYS, ("key", "id"), by_key)})
+    types = {"key": pa.uint64(), "why": pa.uint8(), "id": pa.binary(16), "shard": pa.uint32(), "row": pa.uint32()}
+    schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+    made = Shuffle("few", {"keys": Rows(schema, ("key", "id"), by_key)})
     rng = np.random.default_rng(0)
     for rows, most in ((2, 4.2), (20, 1.9), (400, 1.0)):
         keys = np.repeat(np.arange(256, dtype=np.uint64) << np.uint64(56), rows) + rng.integers(
@@ -214,7 +215,7 @@ def test_a_bucket_of_few_rows_is_not_many_times_its_rows(context):
             np.full(len(keys), 3),
             np.arange(len(keys)),
         ]
-        table = pa.table([pa.array(c, f.type) for c, f in zip(columns, KEYS, strict=True)], schema=KEYS)
+        table = pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
         work = Work(context, Item(f"{rows}"))
         with context.begin("few", f"{rows}") as attempt, made.scatter(work, attempt, 256) as sorters:
             sorters["keys"].add(table.to_batches()[0])

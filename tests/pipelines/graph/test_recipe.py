@@ -6,9 +6,12 @@ import pytest
 
 from conf.load import load
 from corpus.configuration import FileRef
+from corpus.dedup import Bands
+from corpus.measures import Signature
 from pipelines.engine.stage import Stage
 from pipelines.graph.plan import make_plan
-from pipelines.graph.recipe import Builder, RecipeError, SnapshotWhat, sources_of, with_training
+from pipelines.graph.recipe import Builder, RecipeError, SnapshotWhat, sources_of
+from pipelines.graph.training import with_training
 from pipelines.stages.train import TrainWhat
 from pipelines.stages.union import UnionStage
 
@@ -45,14 +48,22 @@ AFTER_FILTER = {"filter", "detox", "dedupe", "decontaminate", "tokens", "train",
 AFTER_SPLIT = AFTER_FILTER | {"split", "tokenizer", "held_out", "untrained"}
 TRAINING = {"train", "untrained", "evaluate"}
 MEASURES = {f"measure.{m}" for m in ("length", "language", "quality", "repetition", "signature", "exact", "toxicity")}
+KEYS = {f"keys.{key}" for key in ("exact", "near", "path", "related")}
 CHANGES = {
+    "recipe.keys.keys.near.rows=7": {"keys.near", *AFTER_FILTER} - {"filter", "detox"},
+    "recipe.split.near=0.6": AFTER_SPLIT,
     "recipe.filter.rules.extra={rule: range, order: 99, column: length.bytes, minimum: {other: 5}}": AFTER_FILTER,
     "recipe.dedupe.jaccard=0.71": AFTER_FILTER - {"filter", "detox"},
     "recipe.decontaminate.share=0.3": AFTER_FILTER - {"filter", "detox", "dedupe"},
     "recipe.split.salt=盐": AFTER_SPLIT,
     "recipe.tokenizer.vocabulary=2000": {"tokenizer", "tokens", "held_out", *TRAINING},
-    "recipe.measure.measures.signature.permutations=256": {"measure.signature", *AFTER_SPLIT},
-    "recipe.clean.edits.mask.order=5": {"clean", *MEASURES, *AFTER_SPLIT},
+    "recipe.measure.measures.signature.permutations=256": {
+        "measure.signature",
+        "keys.near",
+        "keys.related",
+        *AFTER_SPLIT,
+    },
+    "recipe.clean.edits.mask.order=5": {"clean", *MEASURES, *KEYS, *AFTER_SPLIT},
     "train.seed=7": TRAINING,
     "run.steps=4": {"evaluate"},  # a trajectory grows: how far it goes is not what it is
 }
@@ -156,8 +167,28 @@ BROKEN = {
     r"recipe\.clean\.input='source' leads to no edition: put an extract stage before it": {
         "clean": {"input": "source"}
     },
-    r"recipe\.split reads the measures \['exact', .*\], which no measure stage before it makes": {
+    r"recipe\.split reads the measures \['language', 'length'\], which no measure stage before it makes": {
         "split": {"input": "clean"}
+    },
+    r"recipe\.split reads the keys \['path', .*\], which no keys stage before it makes; there are \[\]": {
+        "split": {"input": "measure"}
+    },
+    r"recipe\.dedupe reads the keys \['nearer'\], .*; there are \['exact', 'near', 'path', 'related'\]": {
+        "dedupe": {"keys": ["nearer"]}
+    },
+    r"recipe\.keys reads the measures \['signatur'\], which no measure stage": {
+        "keys": {"keys": {"near": Bands(measure="signatur")}}
+    },
+    r"recipe\.keys\.keys\.near\.measure='exact' is no signature measure": {
+        "keys": {"keys": {"near": Bands(measure="exact")}}
+    },
+    r"recipe\.keys\.keys\.near: bands=99 of rows=8 need 792 permutations, but signature has 128": {
+        "keys": {"keys": {"near": Bands(bands=99)}}
+    },
+    r"recipe\.dedupe\.keys=\['near', 'other'\] are verified by \['another.signature', 'signature.signature'\]": {
+        "measure": {"measures": {**load([]).recipe["measure"].measures, "another": Signature()}},
+        "keys": {"keys": {**load([]).recipe["keys"].keys, "other": Bands(measure="another")}},
+        "dedupe": {"keys": ["near", "other"]},
     },
     r"recipe\.(tokens|held_out)\.tokenizer='dedupe' is no tokenizer stage": {
         "tokens": {"tokenizer": "dedupe"},
@@ -188,7 +219,7 @@ def test_a_recipe_may_end_as_a_corpus():
     """Without tokens of both sides nothing is trained; without a split every document that no rule drops is in."""
     assert "train" not in graph(recipe=broken(held_out=None)).stages
     bare = broken(
-        split=None, filter={"input": "measure"}, decontaminate=None, held_out=None, tokenizer={"input": "measure"}
+        split=None, filter={"input": "keys"}, decontaminate=None, held_out=None, tokenizer={"input": "measure"}
     )
     bare["tokens"] = dataclasses.replace(bare["tokens"], input="dedupe")
     stages = graph(recipe=bare).stages

@@ -1,0 +1,126 @@
+"""Stages of finished runs as inputs of a new one: known by their records, which say what they are."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipelines.engine.identity import Json, RunName
+from pipelines.engine.stage import Stage
+
+Records = Mapping[str, Mapping[str, Any]]  # stages of a run's record by name
+ReadRun = Callable[[str], Records]
+
+
+class RunError(ValueError):
+    """A finished run that cannot be read on from: names it, what is missing and the way out."""
+
+
+@dataclass(frozen=True)
+class Finished(Stage):
+    """A stage that a finished run made. Nothing but its record tells what it is, and it is never made again."""
+
+    run: str = ""
+    recorded: Mapping[str, Json] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def identity(self) -> dict[str, Json]:
+        """As the run recorded it."""
+        return dict(self.recorded)
+
+
+def reader(root: Path) -> ReadRun:
+    """Reads the records of a store's runs. Raises RunError for a run that is not there, naming those that are."""
+
+    def read(name: str) -> Records:
+        path = root / "runs" / name / "run.json"
+        try:
+            stages = json.loads(path.read_bytes())["stages"]
+        except FileNotFoundError:
+            there = ", ".join(sorted(each.parent.name for each in root.glob("runs/*/run.json"))) or "none"
+            raise RunError(f"the store {root} has no finished run {name!r}; there are: {there}") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is not readable ({error!r}): run its command again") from error
+        return {stage["name"]: stage for stage in stages}
+
+    return read
+
+
+def no_runs(name: str) -> Records:
+    """Reads a store without runs."""
+    raise RunError(f"there is no finished run {name!r}")
+
+
+@dataclass(frozen=True)
+class FinishedView:
+    """What a finished run kept: its stages by role, as a stage after them would read them."""
+
+    run: str
+    prefix: str  # of the names of its stages in the new graph
+    records: Records
+    roles: Mapping[str, str]  # role -> name in the run
+
+    def stage(self, name: str) -> Finished:
+        """One of the run's stages as an input."""
+        body = self.records[name]
+        of: Mapping[str, Any] = body["identity"]
+        return Finished(
+            f"{self.prefix}.{name}",
+            body["kind"],
+            of["version"],
+            of["what"],
+            {},
+            tuple(of["libraries"]),
+            str,
+            body["makes"],
+            run=self.run,
+            recorded=of,
+        )
+
+    def joined(self, measure: Json) -> Finished | None:
+        """The run's joined measure of that edition, where the edition is a union."""
+        for name, body in self.records.items():
+            of = body["inputs"].get("edition") == self.roles["edition"]
+            if of and body["kind"] == "joined" and body["identity"]["what"]["measure"] == measure:
+                return self.stage(name)
+        return None
+
+
+def open_view(read: ReadRun, run: RunName, prefix: str) -> FinishedView:
+    """What a run kept at its end, or `NAME/STAGE`: after one of its stages. Raises RunError."""
+    name, _, chosen = run.partition("/")
+    records = read(name)
+    last = chosen or _last(records)
+    if last not in records:
+        judged = [each for each, body in records.items() if body["makes"] in ("edition", "sides", "verdicts")]
+        raise RunError(f"the run {name} has no stage {chosen!r} to read on from: name one of {judged}")
+    roles = _roles(records, last)
+    if not roles["edition"]:
+        raise RunError(f"the stage {last} of run {name} tells of no documents: name a stage that judges or edits some")
+    return FinishedView(name, prefix, records, roles)
+
+
+def _roles(records: Records, last: str) -> dict[str, str]:
+    """What a stage after `last` would read, by role."""
+    body = records[last]
+    roles = {role: of for role, of in body["inputs"].items() if role == "sides" or role.startswith("verdict.")}
+    if body["makes"] == "verdicts":
+        roles[f"verdict.{sum(role != 'sides' for role in roles):02d}"] = last
+    roles["edition"] = last if body["makes"] == "edition" else body["inputs"].get("edition", "")
+    edition = records.get(roles["edition"], {"kind": "", "inputs": {}})
+    union = roles["edition"] if edition["kind"] == "union" else edition["inputs"].get("union", "")
+    if union:
+        roles["union"] = union
+    if body["makes"] == "sides" or body["kind"] == "union":
+        roles["sides"] = last
+    return roles
+
+
+def _last(records: Records) -> str:
+    """The stage at which a run's corpus is what it is trained on: its training tokens, or its last judge."""
+    tokenized = [name for name, body in records.items() if body["kind"] == "tokenize"]
+    tokens = [name for name in tokenized if records[name]["identity"]["what"]["side"] == "train"]
+    judged = [n for n, body in records.items() if body["makes"] in ("edition", "sides", "verdicts")]
+    return (tokens or judged or [""])[-1]

@@ -1,0 +1,43 @@
+"""Training and evaluation after a recipe's token shards."""
+
+from collections.abc import Mapping
+
+from pipelines.engine.identity import FileHash
+from pipelines.engine.stage import Stage
+from pipelines.graph.recipe import Graph, RecipeError, program
+from pipelines.stages.tokenize import TokenizeStage
+from pipelines.stages.train import EvaluateWhat, TrainWhat, UntrainedWhat
+from pretrain.config import Evaluation
+
+
+def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: int, file_hash: FileHash) -> Graph:
+    """Add the trajectory and its two evaluations: step 0, the untrained model, and the last step.
+
+    A recipe without token shards of both sides ends as a corpus, and nothing is added.
+    """
+    tokens, held_out = _tokens(graph, "train"), _tokens(graph, "held_out")
+    if tokens is None or held_out is None:
+        return graph
+
+    def stage(name: str, kind: str, of: object, inputs: Mapping[str, Stage]) -> Stage:
+        made = program(kind)
+        return graph.add(Stage(name, kind, made.version, of, dict(inputs), made.libraries, file_hash))
+
+    train = stage("train", "train", what, {"tokens": tokens})
+    # Initial weights know nothing of the corpus: cells of a filter sweep share this one.
+    start = UntrainedWhat(what.model, what.train.seed, what.precision, evaluation)
+    untrained = stage("untrained", "evaluate", start, {"held_out": held_out})
+    inputs = {"train": train, "tokens": tokens, "held_out": held_out, "untrained": untrained}
+    stage("evaluate", "evaluate", EvaluateWhat(evaluation, steps), inputs)
+    return graph
+
+
+def _tokens(graph: Graph, side: str) -> Stage | None:
+    """The recipe's one tokenize stage of a side, if it has one."""
+    stages = [s for s in graph.stages.values() if isinstance(s.what, TokenizeStage) and s.what.side == side]
+    if len(stages) > 1:
+        names = [stage.name for stage in stages]
+        raise RecipeError(
+            f"the recipe has {len(stages)} tokenize stages with side={side} ({names}): training needs one"
+        )
+    return stages[0] if stages else None

@@ -1,0 +1,129 @@
+"""A second crawl beside a finished run: what that run kept comes first, and every document is accounted for."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from corpus.verdict import Count, count_ids
+from pipelines.past.garbage import own_folders
+from pipelines.past.history import History, open_run
+from tests.end_to_end.support import Ended, ok, siku, write_jsonl
+from tests.pipelines.stages.small import ids_of
+
+LEFT_OUT = ("split", "filter", "detox", "decontaminate", "tokenizer", "tokens", "held_out")
+RECIPE = ("source=none", *(f"~recipe.{name}" for name in LEFT_OUT), "recipe.dedupe.input=keys", "site.workers=1")
+
+
+def text(of: str, number: int, changed: str = "") -> str:
+    """A text of its own: sentences that no other number has; `changed` goes into one of them."""
+    spoken = {
+        "zh": "第{n}篇文章的第{i}段讲的是{a}与{b}之间的关系。",
+        "zh-Hant": "第{n}篇文章的第{i}段講的是{a}與{b}之間的關係。",
+        "en": "Part {i} of article {n} tells how {a} is related to {b}. ",
+    }[of]
+    parts = [
+        spoken.format(n=number, i=i, a=(number + 3) * i * 7919 % 1009, b=(number + 5) * i * 104729 % 1013)
+        for i in range(40)
+    ]
+    parts[7] += changed
+    return "".join(parts)
+
+
+FIRST = {
+    "a": text("zh", 1),
+    "a again": text("zh", 1, "改了一句。"),
+    "b": text("zh-Hant", 2),
+    "c": text("en", 3),
+    "d": text("en", 4),
+    "short": "短",
+}
+SECOND = {
+    "a once more": text("zh", 1, "又改一句。"),  # near both of the first run, which kept one of them
+    "b elsewhere": text("zh-Hant", 2),  # the same text at another address
+    "c": text("en", 3),  # the same capture
+    "short": "短",  # the same capture, which no key tells
+    "d": text("en", 4, "A new sentence."),  # the same address, changed since
+    "e": text("zh", 5),
+    "e again": text("zh", 5, "改了一句。"),
+    "f": text("zh-Hant", 6),
+    "g": text("en", 7),
+}
+
+
+def told(history: History) -> tuple[dict[str, bytes], dict[str, tuple[str, bytes]]]:
+    """Ids by record, and each dropped record's reason and keeper."""
+    stages = history.stages
+    edition, verdicts = history.artifact(stages["clean"]), history.artifact(stages["dedupe"])
+    rows = [row for name in edition.names("documents") for row in edition.table(name, ["id", "record"]).to_pylist()]
+    ids = {row["record"]: row["id"] for row in rows}
+    records = {identifier: record for record, identifier in ids.items()}
+    dropped = [row for name in verdicts.names("verdicts") for row in verdicts.table(name).to_pylist() if row["first"]]
+    return ids, {records[row["id"]]: (row["reason"], row["keeper"]) for row in dropped}
+
+
+def count(ids: dict[str, bytes], records: set[str]) -> Count:
+    return count_ids(ids_of([{"id": ids[record]} for record in sorted(records)]))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+    root = tmp_path_factory.mktemp("incremental")
+    for name, documents, more in (("first", FIRST, ()), ("second", SECOND, ("recipe.dedupe.against.before=first",))):
+        lines = write_jsonl(root / f"{name}.jsonl", [{"id": key, "text": value} for key, value in documents.items()])
+        source = "recipe.source={kind: jsonl, path: " + str(lines) + "}"
+        ended = ok("run", *RECIPE, source, f"site.store={root}/store", f"run.name={name}", *more)
+    return root / "store", ended
+
+
+def test_a_second_crawl_is_deduped_against_a_finished_run(runs: tuple[Path, Ended]) -> None:
+    root, ended = runs
+    first, before = told(open_run(root, "first"))
+    second, dropped = told(open_run(root, "second"))
+    (kept,) = {"a", "a again"} - before.keys()
+    (lost,) = before
+    assert before == {lost: ("near_duplicate", first[kept])} and {lost, kept} == {"a", "a again"}
+    twin, other = sorted(("e", "e again"), key=second.__getitem__)
+    assert dropped == {
+        "a once more": ("near_duplicate", first[kept]),
+        "b elsewhere": ("near_duplicate", first["b"]),
+        "c": ("same_capture", first["c"]),
+        "short": ("same_capture", first["short"]),
+        "d": ("near_duplicate", first["d"]),
+        other: ("near_duplicate", second[twin]),
+    }
+    assert second["c"] == first["c"] and second["d"] != first["d"]
+    tally = open_run(root, "second").artifact(open_run(root, "second").stages["dedupe"]).tally
+    assert tally.came == count(second, set(SECOND)) and tally.kept == count(second, {twin, "f", "g"})
+    assert tally.dropped == {
+        "same_capture": count(second, {"c", "short"}),
+        "near_duplicate": count(second, {"a once more", "b elsewhere", "d", other}),
+    }
+    # Nothing of the finished run is made again, its keys and signatures least of all.
+    assert {"dedupe.before.key.near", "dedupe.before.measure.signature"} <= set(ended.reused)
+
+
+def test_a_keeper_of_another_run_is_told_by_name(runs: tuple[Path, Ended]) -> None:
+    root, _ = runs
+    said = ok("explain", "--doc", "web:b elsewhere", f"site.store={root}", "--run", "second").out
+    assert f"duplicate of {told(open_run(root, 'first'))[0]['b'].hex()} web:b, of run first" in said
+
+
+def test_what_a_run_reads_on_from_is_kept_and_asked_for_by_name(runs: tuple[Path, Ended], tmp_path: Path) -> None:
+    """`gc` knows of it when the finished run's record is gone; a plan refuses what is not there, exit status 2."""
+    root, _ = runs
+    first, second = open_run(root, "first"), open_run(root, "second")
+    read = {first.stages[name].directory for name in ("clean", "dedupe", "keys.near", "measure.signature")}
+    assert read <= own_folders(second)
+    source = "recipe.source={kind: jsonl, path: " + str(root.parent / "second.jsonl") + "}"
+
+    def refused(run: str, store: Path = root) -> str:
+        ended = siku("plan", *RECIPE, source, f"site.store={store}", f"recipe.dedupe.against.before={run}")
+        assert ended.code == 2, ended.said[-2000:]
+        return ended.said
+
+    assert "recipe.dedupe.against.before='third'" in refused("third") and "there are: first, second" in refused("third")
+    assert "no stage 'spilt' to read on from: name one of ['extract', 'clean', 'dedupe']" in refused("first/spilt")
+    shutil.copytree(root, tmp_path / "store")
+    shutil.rmtree(tmp_path / "store" / first.stages["dedupe"].directory.relative_to(root))
+    assert "dedupe.before.dedupe stands for: repeat the run first" in refused("first", tmp_path / "store")
