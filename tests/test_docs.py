@@ -1,5 +1,6 @@
 """The pages of docs/ say what the code says; docs/reasons.md has every reason that the code can give, and no other."""
 
+import ast
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from conf.schema import Config
+from conf.schema import WHAT, WHERE, Config
 from conf.walk import fields
 from corpus.crawling.snapshot import FAILURES
 from corpus.dedup import AnyKey
@@ -78,6 +79,33 @@ def test_commands_within_a_line_have_the_flags_they_are_given(page: Path) -> Non
         assert verb and told <= flags, f"{page.name}: `siku {code}`: {sorted(told - flags)}"
 
 
+def test_messages_that_a_page_quotes_are_the_codes() -> None:
+    page = (HOME / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    quoted = [part for quote in re.findall(r'"([^"]+)"', page) for part in quote.split(" ... ")]
+    code = [text for room in ("pipelines", "corpus") for file in (HOME / room).rglob("*.py") for text in strings(file)]
+    missing = [part for part in quoted if not any(part.strip(".") in text for text in code)]
+    assert len(quoted) > 4 and not missing
+
+
+def test_keys_that_a_page_names_are_there() -> None:
+    names = {part for name in fields(Config) for part in name.split(".")}
+    names |= {
+        name for path in (HOME / "conf").glob("*/*.yaml") for name in re.findall(r"(\w+):", path.read_text("utf-8"))
+    }
+    for page in PAGES:
+        for key in re.findall(r"`(?:~|siku run )?([a-z_]+(?:\.\w+)+)(?:=[^`]*)?`", page.read_text(encoding="utf-8")):
+            head, *rest = key.split(".")
+            wrong = [part for part in rest if part not in names | {"NAME", "py", "json"}]
+            assert head not in WHAT | WHERE or not wrong, f"{page.name}: {key}: {wrong}"
+
+
+def test_concepts_names_what_is_what_and_what_is_where() -> None:
+    page = (HOME / "docs" / "concepts.md").read_text(encoding="utf-8")
+    for word, keys in (("WHAT", WHAT), ("WHERE", WHERE)):
+        told = re.search(rf"{word} keys\s\(([^)]*)\)", page)
+        assert told and {*re.findall(r"`(\w+)`", told[1])} == keys
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_files_that_a_page_names_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -86,6 +114,13 @@ def test_links_and_files_that_a_page_names_are_there(page: Path) -> None:
     missing = [link for link in links if link and "://" not in link and not (page.parent / link).exists()]
     missing += [name for name in named if not (HOME / name).exists()]
     assert not missing
+
+
+def strings(file: Path) -> Iterator[str]:
+    """String constants of a module, those of f-strings by their constant parts."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def listed(title: str) -> list[str]:

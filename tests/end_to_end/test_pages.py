@@ -43,7 +43,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small: Built) -> Iterator[Pat
     (desk / "data" / "notes" / "a.md").write_text("# 题\n\n一二三。\n", "utf-8")
     (desk / "data" / "texts.jsonl").write_text('{"text": "一二三。"}\n', "utf-8")
     pq.write_table(pa.table({"text": ["一二三。"]}), desk / "data" / "rows" / "a.parquet")
-    (desk / ".siku").symlink_to(small.root)
+    (desk / ".siku" / "runs").mkdir(parents=True)
+    for place in [each for each in small.root.iterdir() if each.name != "runs"] + [small.root / "runs" / "small"]:
+        (desk / ".siku" / place.relative_to(small.root)).symlink_to(place)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(desk)
         yield desk
@@ -101,6 +103,16 @@ def test_every_block_of_a_page_does_what_it_says(page: Path, desk: Path, monkeyp
             assert block.text in (HOME / block.file).read_text(encoding="utf-8")
         else:
             assert block.language == "text", f"{page.name}: a block in {block.language!r}: say sh, python, yaml or text"
+
+
+def test_the_readme_shows_what_a_run_prints(small: Built) -> None:
+    told = next(block.text for block in blocks(HOME / "README.md") if block.language == "text")
+    shapes = [
+        [re.sub(r"^/.*/", "/", re.sub(r"  +.*|[\d,]+.*", "", line)) for line in text.splitlines()]
+        for text in (told, small.ended.out)
+    ]
+    heads, others = ([shape for shape in each if not shape.startswith("/")] for each in shapes)
+    assert [head for head in heads if head] == [other for other in others if other]
 
 
 def test_the_list_of_what_is_not_run_is_of_lines_that_stand_somewhere() -> None:
