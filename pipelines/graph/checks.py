@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from corpus.crawling.source import Crawl, CrawlSource
 from corpus.filters import LanguageRule
 from corpus.order import OrderError, check_mixture
+from corpus.sources.capture import SourceError
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact
 from pipelines.graph.finished import Finished
@@ -39,6 +40,8 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
             )
         if stage.kind == "crawl":
             check_contact(stage, config.site)
+        if isinstance(stage.what, ExtractStage) and found(stage) is None:
+            check_source(stage.what.input, config.recipe[stage.what.input])
     trains = [stage for stage in wanted if stage.kind == "train"]
     try:
         if trains:
@@ -52,6 +55,16 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
                 check_mixture(config.mixture.weights, config.mixture.rest, names)
     except (LayoutError, OrderError) as error:
         raise PlanError(str(error)) from None
+
+
+def check_source(name: str, source: Any) -> None:  # noqa: ANN401
+    """Refuse a source without a file that it reads."""
+    if isinstance(source, CrawlSource):
+        return
+    try:
+        source.items()
+    except SourceError as error:
+        raise PlanError(f"recipe.{name}.path: {error}") from None
 
 
 def check_contact(stage: Stage, site: "Site") -> None:

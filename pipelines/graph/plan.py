@@ -13,7 +13,7 @@ from pipelines.engine.files import Posix
 from pipelines.engine.identity import Json, differences
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
-from pipelines.graph.checks import check, nearest
+from pipelines.graph.checks import PlanError, check, nearest
 from pipelines.graph.finished import reader
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
 from pipelines.graph.training import with_training
@@ -108,7 +108,11 @@ def make_plan(config: "Config") -> Plan:
                 sources[name] = snapshot_source(name, finished, checksums)
         else:
             files = Stage(name, "files", 1, spec, {}, (), checksums)
-            folder, size = Path(spec.path.resolve()), checksums.size(spec.path)
+            try:
+                folder = Path(spec.path.resolve())
+            except FileNotFoundError as error:
+                raise PlanError(f"recipe.{name}.path: {error}") from None
+            size = checksums.size(spec.path)
             sources[name] = Source(files, external("files", files.digest, folder, {"bytes": size}))
     return _planned(config, store, checksums, sources, crawls)
 

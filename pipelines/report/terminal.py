@@ -17,6 +17,8 @@ def lines(summary: Mapping[str, Any]) -> Iterator[str]:
     for stage in stages:
         bar = "█" * round(WIDTH * stage["kept"] / longest) if longest else ""
         yield f"  {stage['stage']:<16} {stage['kept']:>9,}  {bar:<{WIDTH}}  {_dropped(stage['dropped'])}".rstrip()
+    if stages and not stages[-1]["kept"]:
+        yield f"no document is left after {stages[-1]['stage']}: `siku explain --rule NAME` tells what a rule drops"
     for name, counts in (("training tokens", summary["tokens"]), ("held-out tokens", summary["tokens_held_out"])):
         if counts:
             told = ", ".join(f"{component} {count:,}" for component, count in counts.items())

@@ -22,6 +22,7 @@ from corpus.extract import DEAD, Extract, extract
 from corpus.sources.capture import Item as Piece
 from corpus.sources.source import items as pieces
 from corpus.sources.source import read
+from corpus.sources.source import wanted as looked_for
 from corpus.verdict import Count, Tally, count_ids
 from pipelines.engine.identity import StageName
 from pipelines.engine.shuffle import FAN_OUT, Rows, Shuffle, bucket_of, shard_count
@@ -69,8 +70,15 @@ class ExtractStage:
         return self.extract.libraries
 
 
+class NoDocumentsError(ValueError):
+    """A source without a document: names the field, what was looked for, what was found, and the way out."""
+
+
 def _pieces(context: Context) -> list[Piece]:
-    return pieces(context.where["source"], context.inputs["source"].directory / "warc")
+    snapshot = context.inputs["source"]
+    if snapshot.figures.get("segments") == 0:  # a crawl that reached no one
+        raise NoDocumentsError(_nothing(context, Tally()))
+    return pieces(context.where["source"], snapshot.directory / "warc")
 
 
 def scatter_piece(work: Work, attempt: Attempt) -> None:
@@ -185,8 +193,23 @@ def _gather(job: Job) -> Phase:
 
 
 def _seal(context: Context) -> Sealed:
-    figures = {"source": context.what.source, "licence": context.what.licence}
-    return Sealed(sum_tallies(context.commits("gather").values()), figures)
+    tally = sum_tallies(context.commits("gather").values())
+    if not tally.kept.documents:
+        raise NoDocumentsError(_nothing(context, tally))
+    return Sealed(tally, {"source": context.what.source, "licence": context.what.licence})
+
+
+def _nothing(context: Context, tally: Tally) -> str:
+    """What was looked for, what there was instead, and the way out."""
+    source, name = context.where["source"], context.what.input
+    found = {reason: count.documents for reason, count in tally.dropped.items()}
+    place, way_out = f"recipe.{name}", f"change recipe.{name}, or mend what it leads to and set run.snapshot=new"
+    if source.kind == "crawl":
+        found |= {word: count for word, count in context.inputs["source"].figures["outcomes"].items() if count}
+    else:
+        place, way_out = f"{place}.path={str(source.path)!r}", f"name other files, or set recipe.{name}'s other fields"
+    told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(found.items())) or "no record at all"
+    return f"{place} gave no document: looked for {looked_for(source)}, found {told}: {way_out}"
 
 
 PROGRAM = Program("extract", 1, ("pyarrow",), (_scatter, _regroup, _gather), _seal, makes="edition")

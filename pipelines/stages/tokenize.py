@@ -59,8 +59,29 @@ def _tokenize(job: Job) -> Phase:
     return shard_phase("tokenize", job[0], tokenize_shard)
 
 
+class NothingLeftError(ValueError):
+    """No document to train on: names the stage, what dropped them, and the way out."""
+
+
+def _nothing_left(context: Context) -> str:
+    """Which reasons took the documents, most first."""
+    before = [artifact for role, artifact in context.inputs.items() if role == "sides" or role.startswith("verdict.")]
+    counts: dict[str, int] = {}
+    for artifact in before:
+        for reason, count in artifact.tally.dropped.items():
+            counts[reason] = counts.get(reason, 0) + count.documents
+    told = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:6])
+    what = context.what
+    return (
+        f"recipe.{context.name}: no document is left to train on; dropped before: {told or 'none'}. Loosen these "
+        f"rules, or run with run.until={what.input} and ask `siku explain --rule NAME` how near the thresholds were"
+    )
+
+
 def _seal(context: Context) -> Sealed:
     commits = context.commits("tokenize").values()
+    if context.what.side == "train" and not any(commit.figures for commit in commits):
+        raise NothingLeftError(_nothing_left(context))
     names = sorted({name for commit in commits for name in commit.figures})
     components = {
         name: {
