@@ -53,7 +53,8 @@ def test_files_without_a_document_are_a_mistake(kind, tmp_path):
 def test_a_crawl_without_a_document_is_a_mistake(segments, tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.stages.extract.read", lambda source, piece: iter(()))  # robots.txt, say
     (tmp_path / "crawl" / "warc").mkdir(parents=True)
-    (tmp_path / "crawl" / "warc" / "a.warc.gz").write_bytes(gzip.compress(b""))
+    if segments:
+        (tmp_path / "crawl" / "warc" / "a.warc.gz").write_bytes(gzip.compress(b""))
     outcomes = {"unreachable": 2, "fetched": 0}
     snapshot = external("crawl", "0" * 24, tmp_path / "crawl", {"outcomes": outcomes, "segments": segments})
     stage = Stage("extract", "extract", 1, ExtractStage(input="web", source="web"), {}, (), str)
