@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from corpus.configuration import Doc, configuration
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
+from pretrain.parallel.launch import RESUMABLE as RESUMABLE
 
 Shards = Annotated[Mapping[str, tuple[str, ...]], Doc("absolute paths of token shards by component")]
 

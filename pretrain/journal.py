@@ -30,6 +30,7 @@ class Row:
     grad_norm: float  # before clipping
     tokens: int  # seen when the step ended
     seconds: float
+    reason: str = ""  # why it was not taken, or taken back
 
 
 def read(path: Path) -> list[Row]:
@@ -96,7 +97,11 @@ class Journal:
                 f"{self.path} has no row for step {missing}, but checkpoint step-{newest} contains it: "
                 "restore the journal from a copy, or remove the trajectory's folder to train again"
             )
-        lost = [row for step, row in taken.items() if step > newest]
+        return self.take_back(newest)
+
+    def take_back(self, step: int) -> int:
+        """Steps after that one no longer count; returns how many there were."""
+        lost = [row for number, row in effective(read(self.path)).items() if number > step]
         self.append(replace(row, status="rolled_back") for row in lost)
         return len(lost)
 

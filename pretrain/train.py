@@ -10,19 +10,21 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from pretrain.config import Layout, check_layout
 from pretrain.job import TrainJob, read_job
-from pretrain.journal import Journal, append_segment, targets
+from pretrain.journal import Journal, Row, append_segment, effective, read, targets
 from pretrain.log import configure
 from pretrain.parallel.launch import (
+    STOPS,
     die_with_parent,
     keep_threads_passive,
     launch,
     report_failure,
+    stop_status,
     world_of_environment,
 )
 from pretrain.state import trajectory
@@ -48,13 +50,22 @@ def _resume_step(job: TrainJob) -> int:
     return max((step for step in trajectory.steps(Path(job.directory)) if step <= job.steps), default=step_of(job))
 
 
-def _prepare(job: TrainJob, mesh: "Mesh") -> tuple[int, int]:
-    """Rank 0 puts the folder in order; every rank learns (step to go on from, attempt)."""
+class Start(NamedTuple):
+    """Where a run goes on: after that step, as the attempt of that number, and the newest steps that led to it."""
+
+    step: int
+    attempt: int
+    rows: list[Row]
+
+
+def _prepare(job: TrainJob, mesh: "Mesh") -> Start:
+    """Rank 0 puts the folder in order; every rank learns where to go on."""
     import torch.distributed as dist
 
     from pretrain.parallel.mesh import numeric_backend, versions
 
-    directory, found = Path(job.directory), [0, 0]
+    directory = Path(job.directory)
+    found: list[Start | None] = [None]
     if mesh.rank == 0:
         trajectory.record_what(job)
         for left in trajectory.remove_unfinished(directory):
@@ -72,14 +83,20 @@ def _prepare(job: TrainJob, mesh: "Mesh") -> tuple[int, int]:
             "threads": job.threads,
             "versions": versions(),
         }
-        found = [_resume_step(job), append_segment(directory / "segments.jsonl", segment)]
+        start, healing = _resume_step(job), job.train.healing
+        taken = effective(read(directory / "journal.jsonl"))
+        rows = [row for step, row in taken.items() if start - max(healing.window, healing.every) < step <= start]
+        found = [Start(start, append_segment(directory / "segments.jsonl", segment), rows)]
     dist.broadcast_object_list(found, src=0)
-    return found[0], found[1]
+    if found[0] is None:
+        raise RuntimeError("rank 0 did not say where to go on")
+    return found[0]
 
 
-def _build(job: TrainJob, platform: "Platform", mesh: "Mesh", start: int) -> "TrainState":
-    """Model and optimizer as they were after step `start`."""
+def _build(job: TrainJob, platform: "Platform", mesh: "Mesh", start: Start) -> "TrainState":
+    """Model and optimizer as they were after the step to go on from."""
     from pretrain.engine.optimizer import Optimizer
+    from pretrain.engine.spikes import Seen, Window
     from pretrain.engine.step import Computer
     from pretrain.engine.units import wrap
     from pretrain.models.build import build
@@ -94,20 +111,21 @@ def _build(job: TrainJob, platform: "Platform", mesh: "Mesh", start: int) -> "Tr
     wrapped = wrap(parts, mesh)
     optimizer = Optimizer(parts, wrapped, job.train, mesh)
     computer = Computer(job.model, job.train, job.vocabulary, parts, wrapped, mesh)
-    path = trajectory.steps(Path(job.directory)).get(start)
+    window = Window(job.train.healing, [Seen(row.step, row.loss, row.grad_norm) for row in start.rows])
+    path = trajectory.steps(Path(job.directory)).get(start.step)
     if path is None and not job.train.trunk:
         draw(optimizer, job.train.seed)
-        return TrainState(computer, optimizer, mesh, Cursor())
+        return TrainState(computer, optimizer, mesh, Cursor(), window)
     if path is None:
         cursor, other = first_cursor(job, restore(optimizer, checkpoint_of(job)))
         if mesh.rank == 0:
             order = f"reading from its first sample on ({'; '.join(other)})" if other else "reading on where it was"
             log.info("starts from %s, %s", job.train.trunk, order)
-        return TrainState(computer, optimizer, mesh, cursor)
+        return TrainState(computer, optimizer, mesh, cursor, window)
     found = Checkpoint(path)
     if found.content["digest"] != job.digest:
         raise CheckpointError(f"{found.path} belongs to run {found.content['digest']}, not to {job.digest}")
-    return TrainState(computer, optimizer, mesh, restore(optimizer, found))
+    return TrainState(computer, optimizer, mesh, restore(optimizer, found), window)
 
 
 def _announce(job: TrainJob, platform: "Platform", adapted: "tuple[Adaptation, ...]", names: list[str]) -> None:
@@ -128,29 +146,30 @@ def _train(
     """From the newest checkpoint to the target or a signal; returns the signal, or 0."""
     from pretrain.data.batches import Batches
     from pretrain.engine import callbacks
+    from pretrain.engine.healing import Healer
     from pretrain.state.saver import Saver
     from pretrain.trainer import train
 
     directory = Path(job.directory)
-    start, attempt = _prepare(job, mesh)
+    start = _prepare(job, mesh)
     state = _build(job, platform, mesh, start)
     batches = Batches(job.components, job.mixture, job.model.sequence_length, job.train.data_seed, job.vocabulary)
     journal = Journal(directory / "journal.jsonl") if mesh.rank == 0 else None
-    saver = Saver(directory, mesh, job.digest, attempt)
+    saver = Saver(directory, mesh, job.digest, start.attempt)
     kept = targets(directory / "segments.jsonl")
-    checkpoints = callbacks.Checkpoints(job, state.optimizer, saver, mesh, journal, kept)
+    checkpoints = callbacks.Checkpoints(job, state, saver, journal, kept)
     chosen: list[callbacks.Callback] = [
         callbacks.JournalWriter(journal),
-        callbacks.NanGuard(),
         callbacks.Log(job.log_every, job.steps, mesh.rank == 0),
+        Healer(job, state, batches, saver, journal, start.rows),
         callbacks.Pace(state.optimizer, saver, mesh.rank == 0),
         checkpoints,
     ]
     if mesh.rank == 0:
         _announce(job, platform, adapted, [callback.name for callback in chosen])
     if job.steps == state.cursor.step:  # weights as drawn, or as the trunk had them
-        checkpoints.save(state.cursor)
-    number = train(job, state, batches, attempt, chosen, stop)
+        checkpoints.save()
+    number = train(job, state, batches, start.attempt, chosen, stop)
     checkpoints.finish()
     return number
 
@@ -174,23 +193,25 @@ def run_rank(job: TrainJob) -> int:
     from pretrain.parallel import platform as machine
 
     asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         signal.signal(number, lambda received, _: asked.append(received))
     torch.set_num_threads(job.threads)
     platform = machine.detect(job.layout.device)
     adapted = machine.install(platform)
 
     from pretrain.parallel import mesh as world
+    from pretrain.parallel.watch import watched
 
     store = world.rendezvous(timedelta(seconds=max(job.layout.timeout_s, world.START_S)))
     with _folder(Path(job.directory), store, int(os.environ.get("RANK", "0"))):
         mesh = world.join(job.layout, platform, store)
         world.compare_ranks({**world.versions(), "job digest": job.digest, "steps": str(job.steps)})
-        stop = _train(job, platform, adapted, mesh, lambda: max(asked, default=0))
+        with watched(mesh):
+            stop = _train(job, platform, adapted, mesh, lambda: max(asked, default=0))
     world.leave()
     if stop:
         log.info("stopped by %s; the same command goes on", signal.Signals(stop).name)
-    return 128 + stop if stop else 0
+    return stop_status(stop) if stop else 0
 
 
 def main(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ from pretrain.data.batches import Batches
 from pretrain.engine.callbacks import Callback, StepResult
 from pretrain.engine.optimizer import Optimizer
 from pretrain.engine.schedule import learning_rate
+from pretrain.engine.spikes import Seen, Window
 from pretrain.engine.step import Computer, Figures, clip_scale, reduce_figures
 from pretrain.job import TrainJob
 from pretrain.journal import Row
@@ -23,6 +24,7 @@ class TrainState:
     optimizer: Optimizer
     mesh: Mesh
     cursor: Cursor
+    window: Window
 
 
 def train(
@@ -52,29 +54,38 @@ def _step(
     first, last = before.next_sample, before.next_sample + samples
     if job.model.drops:
         seed_dropout(job.train.seed, first, state.mesh)
+    place = f"step {before.step + 1}"
+    state.mesh.reached(f"the backward of {place}")
     optimizer.zero_gradients()
     nats, weight = state.computer.backward(batches, first, last)
+    state.mesh.reached(f"the figures of {place}")
     figures = reduce_figures(optimizer, nats, weight, stop_signal(), state.mesh.device)
     rate = learning_rate(job.train, before.tokens + tokens)
-    if figures.finite:  # a bad gradient never reaches the weights
+    reason, _ = state.window.judge(figures.loss, figures.grad_norm)
+    if not reason:  # a bad gradient never reaches the weights
+        state.mesh.reached(f"the update of {place}")
         optimizer.apply(rate, clip_scale(figures, job.train.optimizer.clip))
         state.cursor = before.taken(samples, tokens)
+        state.window.add(Seen(state.cursor.step, figures.loss, figures.grad_norm))
     else:
         state.cursor = before.passed_over(samples)
-    row = _row(before, state.cursor, figures, rate, attempt, time.perf_counter() - began)
+    row = _row(before, state.cursor, figures, rate, attempt, time.perf_counter() - began, reason)
     return StepResult(row, state.cursor, figures.stop)
 
 
-def _row(before: Cursor, after: Cursor, figures: Figures, rate: float, attempt: int, seconds: float) -> Row:
+def _row(
+    before: Cursor, after: Cursor, figures: Figures, rate: float, attempt: int, seconds: float, reason: str
+) -> Row:
     return Row(
         step=before.step + 1,
         attempt=attempt,
         first_sample=before.next_sample,
         last_sample=after.next_sample,
-        status="taken" if figures.finite else "skipped",
+        status="skipped" if reason else "taken",
         loss=figures.loss,
         lr=rate,
         grad_norm=figures.grad_norm,
         tokens=after.tokens,
         seconds=round(seconds, 6),
+        reason=reason,
     )

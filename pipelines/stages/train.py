@@ -7,6 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TextIO
@@ -18,7 +21,7 @@ from pipelines.engine.files import Posix
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
 from pipelines.engine.store import Artifact, Attempt
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
-from pretrain.job import LOG_LEVELS, EvaluateJob, TrainJob
+from pretrain.job import LOG_LEVELS, RESUMABLE, EvaluateJob, TrainJob
 
 
 @dataclass(frozen=True)
@@ -192,19 +195,37 @@ def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path, verbo
             env={**os.environ, **ours},
             start_new_session=True,  # a terminal's Ctrl-C reaches it through us alone, once
         )
-        while not ended:
-            try:
-                for line in process.stdout or ():
-                    _show(line, file, verbose)
-                process.wait()
-                ended = True
-            except KeyboardInterrupt:
-                interrupted = True
-                process.send_signal(signal.SIGINT)
+        with _passed_on(process):
+            while not ended:
+                try:
+                    for line in process.stdout or ():
+                        _show(line, file, verbose)
+                    process.wait()
+                    ended = True
+                except KeyboardInterrupt:
+                    interrupted = True
+                    process.send_signal(signal.SIGINT)
     if interrupted:
         raise KeyboardInterrupt
+    if process.returncode == RESUMABLE:
+        raise SystemExit(RESUMABLE)
     if process.returncode:
         raise TrainerFailedError(f"{module} ended with status {process.returncode}; its log is {log}")
+
+
+@contextmanager
+def _passed_on(process: subprocess.Popen[str]) -> Iterator[None]:
+    """A scheduler's request to stop (SIGTERM, SIGUSR1) goes to the trainer, which ends with a checkpoint."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, lambda got, _: process.send_signal(got)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show(line: str, log: TextIO, verbose: bool) -> None:

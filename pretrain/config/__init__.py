@@ -2,10 +2,11 @@
 
 from pretrain.config.layout import Layout, LayoutError, check_device, check_layout, padded_vocabulary
 from pretrain.config.model import Model
-from pretrain.config.train import Evaluation, Mixture, Precision, Train, schedule_notes
+from pretrain.config.train import Evaluation, Healing, Mixture, Precision, Train, schedule_notes
 
 __all__ = [
     "Evaluation",
+    "Healing",
     "Layout",
     "LayoutError",
     "Mixture",

@@ -14,6 +14,23 @@ TRUNK = r"^([^@]+@\d+)?$"
 
 
 @configuration
+class Healing:
+    """What is done about a loss or gradient that is out of the ordinary, before it reaches the weights.
+
+    Such a step is not taken and its samples are passed over. After `patience` of them in a row the weights are held at
+    fault: the run goes back to the newest state of a step that `every` divides, and passes over all samples since.
+    """
+
+    version: ClassVar[int] = 1
+    threshold: Annotated[
+        float, Gt(0), Doc("robust deviations above the window's median that make a loss or gradient norm a spike")
+    ] = 12.0
+    window: Annotated[int, Ge(8), Doc("steps that a step is compared with; half of them at least")] = 128
+    patience: Annotated[int, Ge(1), Doc("batches in a row not taken before the run goes back")] = 3
+    every: Annotated[int, Ge(1), Doc("steps between checkpoints that can be gone back to; the last two are kept")] = 100
+
+
+@configuration
 class Train:
     """How the model is trained; how far is not part of it, for a training run grows."""
 
@@ -28,6 +45,7 @@ class Train:
     z_loss: Annotated[
         float, Ge(0), Doc("coefficient of the squared logarithm of the softmax's sum (PaLM, arXiv:2204.02311)")
     ] = 0.0
+    healing: Annotated[Healing, Doc("steps that are not taken")] = Field(default_factory=Healing)
     trunk: Annotated[
         str,
         StringConstraints(pattern=TRUNK),

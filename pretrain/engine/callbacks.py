@@ -3,25 +3,26 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pretrain.engine.optimizer import Optimizer
 from pretrain.job import TrainJob
 from pretrain.journal import Journal, Row
 from pretrain.parallel.launch import report_grace
-from pretrain.parallel.mesh import Mesh
 from pretrain.state import trajectory
 from pretrain.state.cursor import Cursor
 from pretrain.state.saver import Saver
 
+if TYPE_CHECKING:
+    from pretrain.trainer import TrainState
+
 log = logging.getLogger("pretrain")
 SLOW_DISK = 50e6  # bytes a second
 MARGIN = 3
-PATIENCE = 3  # batches in a row whose gradient is no number
 
 
 class DivergedError(RuntimeError):
-    """Losses or gradients are no longer numbers: names the step and its samples."""
+    """Losses or gradients stay out of the ordinary: names the step and its samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +42,6 @@ class Callback(Protocol):
     def after_step(self, result: StepResult) -> None:
         """All ranks decide alike, from the same figures."""
         ...
-
-
-class NanGuard:
-    """Gives up when batch after batch has a gradient that is no number: the weights must be at fault."""
-
-    name = "nan_guard"
-
-    def __init__(self) -> None:
-        self._skipped = 0
-
-    def after_step(self, result: StepResult) -> None:
-        """Raise DivergedError for the last of several batches in a row; no checkpoint has what led to it."""
-        row = result.row
-        self._skipped = self._skipped + 1 if row.status == "skipped" else 0
-        if self._skipped >= PATIENCE:
-            raise DivergedError(
-                f"loss {row.loss} and gradient norm {row.grad_norm} in step {row.step}, samples [{row.first_sample}, "
-                f"{row.last_sample}), and in the {PATIENCE - 1} batches before: lower train.optimizer.lr, or look at "
-                "the step's documents with `siku explain --step`"
-            )
 
 
 class JournalWriter:
@@ -92,7 +73,8 @@ class Log:
         if row.status == "skipped":
             if self._speak:
                 samples = f"samples [{row.first_sample}, {row.last_sample})"
-                log.info("step %d not taken: loss %s, gradient norm %s, %s", row.step, row.loss, row.grad_norm, samples)
+                why = (row.reason, row.loss, row.grad_norm, samples)
+                log.info("step %d not taken (%s): loss %.4g, gradient norm %.4g, %s", row.step, *why)
             return
         self._steps, self._seconds = self._steps + 1, self._seconds + row.seconds
         self._tokens += row.tokens - self._seen if self._seen else row.tokens // row.step
@@ -133,26 +115,26 @@ class Checkpoints:
     name = "checkpoint"
 
     def __init__(
-        self, job: TrainJob, optimizer: Optimizer, saver: Saver, mesh: Mesh, journal: Journal | None, kept: set[int]
+        self, job: TrainJob, state: "TrainState", saver: Saver, journal: Journal | None, kept: set[int]
     ) -> None:
-        self._job, self._optimizer, self._saver, self._mesh = job, optimizer, saver, mesh
+        self._job, self._state, self._saver, self._mesh = job, state, saver, state.mesh
         self._journal, self._kept, self._reached = journal, kept, 0
 
     def after_step(self, result: StepResult) -> None:
-        """The weights after a batch that was not taken are those before it: nothing to store."""
+        """The weights after a batch that was not taken are those before it: nothing to store, unless the run ends."""
         self._saver.check()
-        step, due = result.row.step, result.row.status == "taken"
-        if not (due and step % self._job.checkpoint_every == 0) and step != self._job.steps and not result.stop:
-            return
-        self.save(result.cursor)
+        step, job = result.row.step, self._job
+        due = step == job.steps or step % job.checkpoint_every == 0 or step % job.train.healing.every == 0
+        if result.stop or (due and result.row.status == "taken"):
+            self.save()
 
-    def save(self, cursor: Cursor) -> None:
+    def save(self) -> None:
         """Start a checkpoint; the one before is committed when this returns, and old ones are gone."""
         if self._journal is not None:
             self._journal.sync()
-        self._saver.start(self._optimizer, cursor)
+        self._saver.start(self._state.optimizer, self._state.cursor)
         self._prune()
-        self._reached = cursor.step
+        self._reached = self._state.cursor.step
 
     def finish(self) -> None:
         """Wait for the last checkpoint."""
@@ -161,4 +143,7 @@ class Checkpoints:
 
     def _prune(self) -> None:
         if self._mesh.rank == 0:
-            trajectory.prune(Path(self._job.directory), self._reached, self._job.keep, self._kept)
+            every = self._job.train.healing.every
+            newest = self._reached // every * every
+            kept = self._kept | {newest, newest - every}  # what the run may go back to
+            trajectory.prune(Path(self._job.directory), self._reached, self._job.keep, kept)

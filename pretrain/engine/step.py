@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+import torch.distributed as dist
 from megatron.core import parallel_state
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
@@ -13,7 +16,7 @@ from pretrain.config import Layout, Model, Train, padded_vocabulary
 from pretrain.data.batches import Batches, context_positions, replica_range
 from pretrain.engine.optimizer import Optimizer
 from pretrain.models.build import ModelPart
-from pretrain.objectives.cross_entropy import vocabulary_slice, weighted_nats
+from pretrain.objectives.cross_entropy import token_nats, vocabulary_slice, weighted_nats
 from pretrain.parallel.mesh import Mesh, gather_rows
 
 CLIP_EPSILON = 1e-6  # as torch's clip_grad_norm_ and megatron-core's
@@ -27,11 +30,6 @@ class Figures:
     grad_norm: float  # of the mean loss's gradient, before clipping
     weight: float  # sum of the tokens' weights
     stop: int  # the strongest signal that asks to stop, or 0
-
-    @property
-    def finite(self) -> bool:
-        """Whether the step can be taken."""
-        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
 class Computer:
@@ -66,12 +64,17 @@ class Computer:
         for start in range(first, last, size):
             yield torch.from_numpy(batches.samples(start, start + size)).to(self._mesh.device) if self._reads else None
 
+    def _parts_of(
+        self, samples: torch.Tensor | None
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        """Tokens, positions and targets of this rank's part of the sequences."""
+        if samples is None:
+            return None, None, None
+        tokens, targets = samples[:, :-1][:, self._positions], samples[:, 1:][:, self._positions]
+        return tokens, self._positions.expand_as(tokens), targets
+
     def _forward(self, iterator: Iterator[torch.Tensor | None], wrapped: Any) -> tuple[torch.Tensor, Any]:  # noqa: ANN401 - megatron's signature
-        samples = next(iterator)
-        tokens = positions = targets = None
-        if samples is not None:
-            tokens, targets = samples[:, :-1][:, self._positions], samples[:, 1:][:, self._positions]
-            positions = self._positions.expand_as(tokens)
+        tokens, positions, targets = self._parts_of(next(iterator))
 
         def loss(hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             if targets is None:
@@ -109,6 +112,46 @@ class Computer:
             return 0.0, 0.0
         nats, weight = torch.stack(found).sum(0).tolist()
         return float(nats), float(weight)
+
+    def nats(self, batches: Batches, first: int, last: int) -> npt.NDArray[np.float32]:
+        """Nats [samples, length] of every token of samples [first, last) without dropout: whole on every rank."""
+        begin, end = replica_range(first, last, self._mesh.dp, self.layout.dp)
+        size = self.layout.micro_batch
+
+        def forward(iterator: Iterator[torch.Tensor | None], wrapped: Any) -> tuple[torch.Tensor, Any]:  # noqa: ANN401 - megatron's signature
+            tokens, positions, targets = self._parts_of(next(iterator))
+
+            def score(hidden: torch.Tensor, non_loss_data: bool = True) -> torch.Tensor:
+                if targets is None:
+                    raise RuntimeError("a stage with the output layer has no targets")
+                weight = wrapped.module.output_weight
+                return token_nats(hidden, weight, targets, self._vocabulary, self.layout.sequence_parallel)
+
+            return wrapped(tokens, positions, None), score
+
+        chunks = len(self._wrapped)
+        iterators = [self._samples(batches, begin, end) for _ in range(chunks)]
+        for each in self._wrapped:
+            each.eval()
+        with torch.no_grad():
+            found = get_forward_backward_func()(
+                forward_step_func=forward,
+                data_iterator=iterators if chunks > 1 else iterators[0],
+                model=self._wrapped if chunks > 1 else self._wrapped[0],
+                num_microbatches=(end - begin) // size,
+                seq_length=self._model.sequence_length,
+                micro_batch_size=size,
+                forward_only=True,
+                collect_non_loss_data=True,
+            )
+        for each in self._wrapped:
+            each.train()
+        whole = torch.zeros(last - first, self._model.sequence_length, device=self._mesh.device)
+        if found and not self._mesh.tp:
+            whole[begin - first : end - first, self._positions] = torch.cat(found)
+        dist.all_reduce(whole)
+        out: npt.NDArray[np.float32] = whole.cpu().numpy()
+        return out
 
 
 def reduce_figures(optimizer: Optimizer, nats: float, weight: float, stop: int, device: torch.device) -> Figures:

@@ -23,7 +23,16 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _CONSEQUENCE = re.compile(r"Connection (closed|reset)|Broken pipe|[Tt]imed out|gloo|NCCL|recv.*peer|TCPStore")
 _GRACE = "grace"  # in the folder of errors: seconds that a clean stop may take, as rank 0 last reckoned
 _LEAST_GRACE_S = 60.0
-STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # a rank stopped cleanly after its step
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # what asks a run to end after its step, with a checkpoint
+RESUMABLE = 85  # status of a run that a scheduler stopped and may start again (as ERESTART of Linux)
+
+
+def stop_status(number: int) -> int:
+    """Exit status of a clean stop: Ctrl-C is a user's, the others are a scheduler's."""
+    return 128 + number if number == signal.SIGINT else RESUMABLE
+
+
+STOPPED = frozenset(stop_status(number) for number in STOPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +143,11 @@ def _end(ranks: list[subprocess.Popen[bytes]], number: signal.Signals) -> None:
 def launch(command: Sequence[str], world: int, logs: Path) -> int:
     """Run `world` ranks of a command on this machine; returns the exit status.
 
-    SIGINT and SIGTERM ask the ranks to stop after their step; a second one kills them. Rank 0 writes to this
+    SIGINT, SIGTERM and SIGUSR1 ask the ranks to stop after their step; a second one kills them. Rank 0 writes to this
     terminal, the others to `logs`.
     """
     asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         signal.signal(number, lambda received, _: asked.append(received))
     logs.mkdir(parents=True, exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryDirectory() as folder:
@@ -176,7 +185,7 @@ def _watch(ranks: list[subprocess.Popen[bytes]], errors: Path, logs: Path, asked
         if all(code is not None for code in codes):
             return max(code or 0 for code in codes)
         if len(asked) > forwarded:
-            _end(ranks, signal.SIGTERM if forwarded == 0 else signal.SIGKILL)
+            _end(ranks, signal.Signals(asked[-1]) if forwarded == 0 else signal.SIGKILL)
             forwarded, deadline = len(asked), time.monotonic() + _grace(errors)
         if time.monotonic() > deadline:
             sys.stderr.write(f"the ranks have not stopped in {_grace(errors):.0f} s and are killed; logs: {logs}\n")

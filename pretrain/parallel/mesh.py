@@ -37,6 +37,16 @@ class Mesh:
     ep: int
     layout: Layout
     device: torch.device
+    store: Any  # torch's Store: what all ranks can write to and read from
+
+    def reached(self, place: str) -> None:
+        """Say where this rank is, for whoever waits for it in vain."""
+        if self.layout.world > 1:
+            self.store.set(f"siku.at.{self.rank}", place)
+
+    def barrier(self) -> None:
+        """Until all ranks are here."""
+        dist.barrier()
 
     def replicas(self, *, expert: bool) -> Any:  # noqa: ANN401 - a process group
         """The ranks that have the same slice of a weight."""
@@ -102,6 +112,7 @@ def join(layout: Layout, platform: Platform, store: Any) -> Mesh:  # noqa: ANN40
         ep=parallel_state.get_expert_model_parallel_rank(),
         layout=layout,
         device=device,
+        store=store,
     )
 
 

@@ -135,11 +135,14 @@ def restore(optimizer: Optimizer, found: Checkpoint) -> Cursor:
 
 @torch.no_grad()
 def draw(optimizer: Optimizer, seed: int) -> None:
-    """Set the initial weights."""
+    """Set the initial weights and a state that has seen nothing."""
     for unit in optimizer.units:
+        for tensor in optimizer.tensors(unit).values():
+            tensor.zero_()
         master = optimizer.tensors(unit)[WEIGHT]
         for piece, part in unit.pieces():
             master[part] = initial(piece.box, seed).flatten().to(master.device)
+    optimizer.set_step(0)
     optimizer.publish()
 
 

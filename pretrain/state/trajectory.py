@@ -44,10 +44,21 @@ def prune(directory: Path, upto: int, keep: int, protected: set[int]) -> None:
     """
     for step, path in [each for each in steps(directory).items() if each[0] <= upto][:-keep]:
         if step not in protected:
-            doomed = path.with_name(f"{path.name}.tmp-removed")
-            path.rename(doomed)  # a kill in between leaves an unfinished folder, never a torn checkpoint
-            fault_point("train.checkpoint:pruned")
-            shutil.rmtree(doomed)
+            _remove(path)
+
+
+def remove_after(directory: Path, step: int) -> None:
+    """Remove the checkpoints of steps that were taken back, lest a later start goes on from them."""
+    for number, path in steps(directory).items():
+        if number > step:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    doomed = path.with_name(f"{path.name}.tmp-removed")
+    path.rename(doomed)  # a kill in between leaves an unfinished folder, never a torn checkpoint
+    fault_point("train.checkpoint:pruned")
+    shutil.rmtree(doomed)
 
 
 @contextmanager

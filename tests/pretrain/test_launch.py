@@ -118,13 +118,15 @@ def test_a_killed_rank_is_named_and_a_hanging_one_is_ended(tmp_path: Path):
     assert gone(first)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_is_passed_on_and_clean(tmp_path: Path, number: int):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 85), (signal.SIGUSR1, 85)])
+def test_a_stop_is_passed_on_and_clean(tmp_path: Path, number: int, status: int):
     body = """
+from pretrain.parallel.launch import STOPS, stop_status
 def stop(received, frame):
     (here / f"stopped-{rank}").write_text("")
-    sys.exit(128 + received)
-signal.signal(signal.SIGTERM, stop)
+    sys.exit(stop_status(received))
+for number in STOPS:
+    signal.signal(number, stop)
 (here / f"ready-{rank}").write_text("")
 time.sleep(600)
 """
@@ -134,18 +136,18 @@ time.sleep(600)
         time.sleep(0.02)
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 143 and error == ""
+    assert process.returncode == status and error == ""
     assert all((tmp_path / f"stopped-{rank}").exists() for rank in range(2))
 
 
-@pytest.mark.parametrize(("told", "status"), [(600.0, 143), (0.0, 1)])
+@pytest.mark.parametrize(("told", "status"), [(600.0, 85), (0.0, 1)])
 def test_a_stop_may_take_as_long_as_the_ranks_say(tmp_path: Path, told: float, status: int):
     """One that needs a second for its checkpoint is killed after .2 s, unless it has said so."""
     body = f"""
 from pretrain.parallel.launch import report_grace
 def stop(received, frame):
     time.sleep(1)
-    sys.exit(128 + received)
+    sys.exit(85)
 signal.signal(signal.SIGTERM, stop)
 report_grace({told})
 (here / f"ready-{{rank}}").write_text("")
