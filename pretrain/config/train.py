@@ -23,9 +23,9 @@ class Healing:
 
     version: ClassVar[int] = 1
     threshold: Annotated[
-        float, Gt(0), Doc("robust deviations above the window's median that make a loss or gradient norm a spike")
+        float, Gt(0), Doc("robust deviations above the last losses that make a loss or gradient norm a spike")
     ] = 12.0
-    window: Annotated[int, Ge(8), Doc("steps that a step is compared with; half of them at least")] = 128
+    window: Annotated[int, Ge(8), Doc("steps whose noise is the unit of deviations; half of them at least")] = 128
     patience: Annotated[int, Ge(1), Doc("batches in a row not taken before the run goes back")] = 3
     every: Annotated[int, Ge(1), Doc("steps between checkpoints that can be gone back to; the last two are kept")] = 100
 

@@ -1,18 +1,21 @@
 """Whether a step's loss and gradient norm are out of the ordinary. No torch here.
 
-A spike is a value far above the median of the steps before, in units of their median absolute deviation, which a spike
-among them hardly moves (Leys et al., 2013). Gradient norms are compared by their logarithms, for they vary by factors.
+A spike is a value far above the median of the last steps, in units of the noise from step to step: the median absolute
+deviation (Leys et al., 2013) of neighbours' differences, which neither a falling loss nor a spike among them moves.
+Gradient norms are compared by their logarithms, for they vary by factors.
 """
 
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
 from pretrain.config import Healing
 
 NORMAL = 1.4826  # the standard deviation of a normal distribution in its median absolute deviations
+RECENT = 8  # steps that tell where the loss is now
 # The least deviation: a loss that hardly moves makes no spike of 0.1 nats, nor a steady norm one of a doubled norm.
 LEAST_LOSS = 0.05
 LEAST_LOG_NORM = 0.2
@@ -27,11 +30,12 @@ class Seen(NamedTuple):
     norm: float
 
 
-def robust_z(value: float, others: Sequence[float], least: float) -> float:
-    """Deviations of a value above the median of others."""
-    middle = median(others)
-    spread = NORMAL * median(abs(other - middle) for other in others)
-    return (value - middle) / max(spread, least)
+def robust_z(value: float, before: Sequence[float], least: float) -> float:
+    """Deviations of a value above the median of the last values before it, at least two."""
+    steps = [after - each for each, after in pairwise(before)]
+    trend = median(steps)
+    noise = NORMAL * median(abs(step - trend) for step in steps) / math.sqrt(2)  # a difference has the noise of two
+    return (value - median(before[-RECENT:])) / max(noise, least)
 
 
 class Window:
@@ -43,9 +47,9 @@ class Window:
 
     @property
     def loss(self) -> float | None:
-        """The median loss, once there are enough steps to compare with."""
+        """The median of the last losses, once there are enough steps to compare with."""
         enough = 2 * len(self._seen) >= self._healing.window
-        return median(each.loss for each in self._seen) if enough else None
+        return median([each.loss for each in self._seen][-RECENT:]) if enough else None
 
     def judge(self, loss: float, norm: float) -> tuple[str, float]:
         """Why a step must not be taken (nothing where it may) and by how many deviations."""

@@ -37,14 +37,16 @@ def watched(mesh: Mesh) -> Iterator[None]:
 
 
 def _operation(trace: TracebackType | None) -> str:
-    """torch.distributed's function that failed, or what called it."""
+    """torch.distributed's public function that failed, or what called into it."""
     frames = [frame for frame in traceback.extract_tb(trace) if frame.name not in ("wrapper", "wait")]
-    named = [frame.name for frame in frames if "torch/distributed" in frame.filename]
-    return (named or [frame.name for frame in frames] or ["a collective"])[-1]
+    callers = [frame.name for frame in frames if not re.search("torch/distributed|contextlib", frame.filename)]
+    public = [frame.name for frame in frames if "torch/distributed" in frame.filename and frame.name[0] != "_"]
+    return (public or callers or ["a collective"])[-1]
 
 
 def _told(mesh: Mesh, operation: str) -> str:
     waited = f"rank {mesh.rank} waited for layout.timeout_s={mesh.layout.timeout_s} in {operation}"
+    places: dict[int, str] = {}
     others = [rank for rank in range(mesh.layout.world) if rank != mesh.rank]
     mesh.store.set_timeout(timedelta(seconds=_REPORT_S))
     try:
@@ -53,14 +55,14 @@ def _told(mesh: Mesh, operation: str) -> str:
         while time.monotonic() < end and not all(mesh.store.check([f"siku.waited.{rank}"]) for rank in others):
             time.sleep(0.1)
         hanging = [rank for rank in others if not mesh.store.check([f"siku.waited.{rank}"])]
-        places = {
-            rank: mesh.store.get(f"siku.at.{rank}").decode() if mesh.store.check([f"siku.at.{rank}"]) else "its start"
-            for rank in hanging
-        }
+        for rank in [mesh.rank, *hanging]:
+            known = mesh.store.check([f"siku.at.{rank}"])
+            places[rank] = mesh.store.get(f"siku.at.{rank}").decode() if known else "its start"
     except (dist.DistError, RuntimeError) as error:
         log.debug("the store did not answer: %s", error)
         return f"{waited}, and rank 0, which keeps the ranks' store, does not answer: see its node and log"
     if not hanging:
         return f"{waited}, and so did all others: raise layout.timeout_s if a step may take longer"
-    told = " and ".join(f"rank {rank} (last in {place})" for rank, place in places.items())
-    return f"{waited} for {told}: see its log and node, or raise layout.timeout_s if a step may take longer"
+    told = " and ".join(f"rank {rank} (last in {places[rank]})" for rank in hanging)
+    where = places[mesh.rank]
+    return f"{waited} in {where} for {told}: see its log and node, or raise layout.timeout_s if a step may take longer"

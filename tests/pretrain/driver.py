@@ -3,6 +3,8 @@
 record PATH    saves what the model was fed
 kill POINT     dies by SIGKILL at a point of its choice (`full`: finds the disk full instead)
 differ FIELD   is another job on every rank but the first
+hang STEP      is stopped on the last rank before that step's update
+wreck STEP     turns its weights round after that step
 """
 
 import errno
@@ -67,6 +69,38 @@ def arm(point: str) -> None:
         raise ValueError(point)
 
 
+def after_updates(count: int, harm) -> None:
+    """Have something done with the optimizer before its `count`th update, or after it."""
+    from pretrain.engine.optimizer import Optimizer
+
+    original, calls = Optimizer.apply, iter(range(1, 10**9))
+
+    def apply(self, rate: float, scale: float) -> None:
+        if next(calls) == count:
+            harm(self, lambda: original(self, rate, scale))
+        else:
+            original(self, rate, scale)
+
+    Optimizer.apply = apply
+
+
+def hang(optimizer, update) -> None:
+    """As a rank does whose node has died: its connections stay, and nothing comes."""
+    if os.environ["RANK"] != "0":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    update()
+
+
+def wreck(optimizer, update) -> None:
+    import torch
+
+    update()
+    with torch.no_grad():
+        for unit in optimizer.units:
+            unit.master.mul_(-3)
+        optimizer.publish()
+
+
 def main(job: str, action: str, argument: str) -> int:
     """Run the trainer with its build step wrapped: everything is imported by then."""
     build, seen = entry._build, []
@@ -75,7 +109,9 @@ def main(job: str, action: str, argument: str) -> int:
         state = build(*arguments)
         if action == "kill":
             arm(argument)
-        else:
+        elif action in ("hang", "wreck"):
+            after_updates(int(argument), {"hang": hang, "wreck": wreck}[action])
+        elif action == "record":
             (part,) = state.computer.parts
             part.module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numpy().copy()))
         return state

@@ -34,10 +34,10 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 numbers = st.floats(-100, 100)
 
 
-@given(st.lists(numbers, min_size=1, max_size=30), numbers, st.floats(0.1, 10), numbers)
+@given(st.lists(numbers, min_size=2, max_size=30), numbers, st.floats(0.1, 10), numbers)
 def test_deviations_are_numpys_and_do_not_know_of_units(others, value, unit, shift):
-    middle = np.median(others)
-    spread = max(1.4826 * np.median(np.abs(np.array(others) - middle)), 0.5)
+    middle = np.median(others[-8:])
+    spread = max(1.4826 / np.sqrt(2) * np.median(np.abs(np.diff(others) - np.median(np.diff(others)))), 0.5)
     assert robust_z(value, others, 0.5) == pytest.approx((value - middle) / spread)
     moved = robust_z(value * unit + shift, [other * unit + shift for other in others], 0.5 * unit)
     assert moved == pytest.approx(robust_z(value, others, 0.5), abs=1e-6)
@@ -160,3 +160,12 @@ def test_what_was_passed_over_left_no_trace(runs):
     assert [row["loss"] for row in healed[: BAD - 1]] == [row["loss"] for row in sound[: BAD - 1]]
     assert abs(healed[-1]["loss"] - sound[-1]["loss"]) < 0.5 < healed[BAD - 1]["loss"] - sound[BAD - 1]["loss"]
     assert LEAST_LOSS < 0.5
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-0.5, 0.0), st.floats(0.1, 2.0))
+def test_noise_on_a_falling_loss_is_no_spike(seed, slope, noise):
+    """Of 200 normal steps none is 8 deviations away, however fast the loss falls."""
+    random = np.random.default_rng(seed)
+    losses = 10 + slope * np.arange(200) + noise * random.standard_normal(200)
+    for at in range(64, 200):
+        assert robust_z(losses[at], list(losses[at - 64 : at]), 0) < 8

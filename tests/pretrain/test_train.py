@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -118,10 +119,29 @@ def waiting(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
 def differing(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
     """Two ranks that were given different jobs."""
     job, path = make(folder, "differing", layout={"device": "cpu", "dp": 2, "micro_batch": 2, "timeout_s": 60})
+    return job, drive_two(path, "differ", "digest")
+
+
+def drive_two(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Two ranks through driver.py."""
+    logs = path.with_suffix(".logs")
     code = "import sys; from pathlib import Path; from pretrain.parallel.launch import launch\n"
-    code += f"sys.exit(launch(sys.argv[1:], 2, Path({str(folder / 'logs')!r})))"
-    command = [sys.executable, "-c", code, sys.executable, "-m", "tests.pretrain.driver", str(path), "differ", "digest"]
-    return job, subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    code += f"sys.exit(launch(sys.argv[1:], 2, Path({str(logs)!r})))"
+    command = [sys.executable, "-c", code, sys.executable, "-m", "tests.pretrain.driver", str(path), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def hanging(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
+    """One of two ranks stops in the middle of its third step."""
+    job, path = make(folder, "hanging", layout={"device": "cpu", "dp": 2, "micro_batch": 2, "timeout_s": 15})
+    return job, drive_two(path, "hang", "3")
+
+
+def wrecked(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
+    """The weights are ruined in a step whose loss was good."""
+    healing = {"window": 8, "threshold": 5, "patience": 2, "every": 10}
+    job, path = make(folder, "wrecked", steps=20, train__healing=healing)
+    return job, drive(path, "wreck", "15")
 
 
 def out_of_space(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
@@ -133,7 +153,19 @@ def out_of_space(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("train")
     small_job(folder)  # writes the token shards once
-    kinds = (killed, in_parts, undisturbed, interrupted, diverging, out_of_space, foreign, waiting, differing)
+    kinds = (
+        killed,
+        in_parts,
+        undisturbed,
+        interrupted,
+        diverging,
+        out_of_space,
+        foreign,
+        waiting,
+        differing,
+        hanging,
+        wrecked,
+    )
     with ThreadPoolExecutor(2) as pool:
         futures = {kind.__name__: pool.submit(kind, folder) for kind in kinds}
         return {"folder": folder, **{name: future.result() for name, future in futures.items()}}
@@ -226,6 +258,32 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(runs):
     assert "step 2 not taken (not finite): loss" in done.stderr and "back to step 0: 1 steps taken since" in done.stderr
     assert "samples [56, 64), and in the 2 batches before, also after going back" in done.stderr
     assert [path.name for path in Path(job["directory"]).glob("step-*")] == ["step-1"]
+
+
+def test_ruined_weights_are_gone_back_from_and_the_samples_since_are_passed_over(runs):
+    job, done = runs["wrecked"]
+    assert done.returncode == 0, done.stderr
+    rows = [(row["step"], row["status"], row["first_sample"]) for row in journal(job)]
+    assert rows == [
+        *((step, "taken", (step - 1) * 8) for step in range(1, 16)),
+        *((16, "skipped", 15 * 8), (16, "skipped", 16 * 8)),
+        *((step, "rolled_back", (step - 1) * 8) for step in range(11, 16)),
+        *((step, "taken", (step + 6) * 8) for step in range(11, 21)),
+    ]
+    assert "back to step 10: 5 steps taken since are taken again with other samples" in done.stderr
+    assert losses(job)[-1] < losses(job)[9] < 6
+    found = Checkpoint(Path(job["directory"]) / "step-15")  # not the one of the ruined weights
+    assert (found.content["next_sample"], found.content["skipped"]) == (22 * 8, 7)
+    listed = [json.loads(line) for line in (Path(job["directory"]) / "quarantine.jsonl").read_text().splitlines()]
+    assert {each["first_sample"] for each in listed} == {step * 8 for step in range(10, 17)}
+
+
+def test_a_hanging_rank_is_named_with_the_operation_that_waits_for_it(runs):
+    job, done = runs["hanging"]
+    assert done.returncode == 1
+    waited = r"CollectiveError: rank 0 waited for layout.timeout_s=15 in \w+_grad_sync in the backward of step 4 "
+    assert re.search(waited + r"for rank 1 \(last in the update of step 3\): see its log and node", done.stderr)
+    assert [row["step"] for row in journal(job)] == [1, 2, 3]
 
 
 def test_a_full_disk_is_one_error_and_leaves_no_checkpoint(runs):
