@@ -21,15 +21,17 @@ lint: $(STAMP)
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "siku needs Python 3.11: install it, or run make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "siku needs Python 3.11, but $(PYTHON) is $$($(PYTHON) -V): run make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: install it (on Debian and Ubuntu: apt-get install python3.11-venv)"; exit 1; }
 	@command -v c++ >/dev/null || command -v g++ >/dev/null || { echo "a C++ compiler is missing (fasttext is built from source): install one (on Debian and Ubuntu: apt-get install g++)"; exit 1; }
 	@$(PYTHON) -c 'import sysconfig, pathlib, sys; sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists())' || { echo "Python's headers are missing (fasttext is built from source): install them (on Debian and Ubuntu: apt-get install python3.11-dev)"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(if $(TORCH_INDEX),$(VENV)/bin/pip install -q --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' constraints.txt)")
-	$(VENV)/bin/pip install -q -c constraints.txt -e '.[test]'
+	$(VENV)/bin/pip install -q --require-hashes --no-deps -r requirements.txt
+	$(VENV)/bin/pip install -q $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") -c constraints.txt torch
+	$(VENV)/bin/pip install -q --no-deps -e .
+	$(VENV)/bin/pip check
 	@touch $(STAMP)
 
 clean:

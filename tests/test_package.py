@@ -1,13 +1,17 @@
 """The package as a user installs it: a wheel with its configuration and sample, and nobody else's modules in it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.pins import canonical, pins
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,7 +71,7 @@ def test_another_distributions_package_is_refused_by_its_path(name, wheel, tmp_p
 
 
 def test_setup_says_in_one_line_what_is_missing(tmp_path):
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "requirements.txt"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -103,3 +107,18 @@ def test_setup_says_in_one_line_what_is_missing(tmp_path):
     assert "venv module is missing" in line and "python3.11-venv" in line
     (line,) = setup(fake("exit 0"))
     assert "C++ compiler is missing" in line and "g++" in line
+
+
+def test_what_is_installed_is_pinned_by_its_hash():
+    """S16: a package index could serve anything under a pinned version."""
+    locked = re.split(r"^(?=\S)", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)
+    digests = r"--hash=sha256:[0-9a-f]{64}\b"
+    entries = {entry.split()[0]: re.findall(digests, entry) for entry in locked if not entry.startswith("#") and entry}
+    pinned = pins((ROOT / "constraints.txt").read_text())
+    assert set(entries) == {f"{name}=={version}" for name, version in pinned if name != "torch"}
+    assert all(entries.values())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = project["dependencies"] + project["optional-dependencies"]["test"]
+    named = {canonical(re.split(r"[\s=<>\[~!]", each)[0]) for each in asked}
+    assert named <= {canonical(name) for name, _ in pinned}
+    assert "--require-hashes --no-deps -r requirements.txt" in (ROOT / "Makefile").read_text()
