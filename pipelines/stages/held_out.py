@@ -100,6 +100,8 @@ def pieces(context: Context, text: pa.Array) -> Mapping[str, Pieces]:
 def scatter_held_out(shard: Shard, attempt: Attempt) -> None:
     """Hashes of a home shard's held-out documents, and their groups."""
     held, seen = shard.side() == HELD_OUT, 0
+    if not held.any():
+        return  # of many shards few have any
     groups = shard.context.inputs["sides"].table(shard.named("sides"), ["group"])["group"].combine_chunks()
     sizes = [np.empty(0, np.int64)]
     with SHUFFLE.scatter(shard, attempt, 1) as sorters:
@@ -127,9 +129,10 @@ class _Numbered:
     def of(cls, context: Context) -> "_Numbered":
         """From what the shards left."""
         tables = {}
-        for item in context.commits(SHUFFLE.phase):
-            path = context.file(f"documents-{item}", SHUFFLE.phase, item)
-            tables[int(item)] = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        for item, commit in context.commits(SHUFFLE.phase).items():
+            if commit.files:
+                path = context.file(f"documents-{item}", SHUFFLE.phase, item)
+                tables[int(item)] = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         counts = np.zeros(max(tables, default=0) + 1, np.int64)
         for shard, table in tables.items():
             counts[shard] = table.num_rows

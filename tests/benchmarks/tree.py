@@ -13,7 +13,8 @@ import psutil
 from tests.benchmarks.run import one_pass, pss
 from tests.end_to_end.support import REPOSITORY, TO_DO
 
-EVERY_S = 0.2
+EVERY_S = 0.2  # at first; then a hundredth of the time that has passed, up to LATER_S
+LATER_S = 1.0
 
 
 @dataclass(slots=True)
@@ -32,11 +33,11 @@ def followed(line: list[str], store: Path) -> dict[str, Usage]:
     """
     usage, stage, spent, before = {"start": Usage()}, "start", 0.0, 0
     with tempfile.TemporaryFile() as said:
-        ended, began = None, _ended()
+        ended, began, started = None, _ended(), time.monotonic()
         process = subprocess.Popen(line, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=said)
         tree = psutil.Process(process.pid)
         while ended is None:
-            time.sleep(EVERY_S)
+            time.sleep(min(max(EVERY_S, (time.monotonic() - started) / 100), LATER_S))
             now, memory, files = _cpu(tree), pss(tree), sum(path.is_file() for path in store.rglob("*"))
             ended = process.poll()
             used = usage[stage]

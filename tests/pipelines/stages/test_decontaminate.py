@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from corpus.document import DOCUMENT
 from corpus.verdict import Tally, count_ids
 from pipelines.stages.decontaminate import PROGRAM, DecontaminateStage
-from pipelines.stages.held_out import _whole_runs, few_groups
+from pipelines.stages.held_out import Index, Pieces, _whole_runs, few_groups
 from pipelines.stages.shard import HELD_OUT, TRAIN, UNFIT
 from pipelines.stages.split import SPLIT
 from tests.pipelines.stages.small import ROWS, by_shard, edition, examples, ids_of, made, reconciled, table, verdicts
@@ -196,3 +196,18 @@ def test_a_hash_counts_by_all_its_groups_wherever_batches_end(rows, size):
     for one, group in rows:
         groups_of[one].add(group)
     assert kept == [row for row in rows if len(groups_of[row[0]]) <= 2]
+
+
+def test_a_meeting_costs_what_is_shared_however_many_documents_are_held_out():
+    """H2: each training document took a count of every held-out one, here 4 billion."""
+    index = Index(np.array([3, 7, 7], np.uint64), np.array([0, 1, 2**32 - 1], np.uint32))
+    mine = Pieces.of(np.array([7, 5, 7, 9], np.uint64), np.array([1, 0, 0, 1]), np.array([4, 1, 2, 8]), 3)
+    met = index.meetings(mine)
+    assert [each.tolist() for each in (met.texts, met.documents, met.common)] == [
+        [0, 0, 1, 1],
+        [1, 2**32 - 1, 1, 2**32 - 1],
+        [2, 2, 4, 4],
+    ]
+    assert met.held_out.tolist() == [2, 4, 0] and met.largest(met.common / 8).tolist() == [0.25, 0.5, 0]
+    assert mine.total.tolist() == [3, 12, 0]
+    assert not len(Index(index.hashes[:0], index.documents[:0]).meetings(mine).texts)
