@@ -37,11 +37,21 @@ WIDE = 1 << 15  # East_Asian_Width W or F: two columns
 FULL_STOP = 1 << 16  # ends a sentence wherever it stands
 STOP = 1 << 17  # ends a sentence before white space, an ideograph or the end
 CLOSER = 1 << 18  # closing quotes and brackets stay with the sentence they close
+CANTONESE = 1 << 19  # written in Cantonese and hardly in Mandarin
+LITERARY = 1 << 20  # particles and pronouns of Classical Chinese
+VERNACULAR = 1 << 21  # those of modern Chinese
+OPENER = 1 << 22  # opening brackets
+BRACKET = 1 << 23  # closing brackets, without quotes
 
 _BULLETS = "-–*•‣⁃◦▪▫■□●○◆◇▶◀►※·・"
 _TERMINAL = ".!?\"'…。！？；｡」』”’؟۔।॥"
 _FULL_STOPS = "。！？｡।॥؟۔"
 _CLOSERS = "\"'”’」』）)】》〉〕］]}｝"
+_OPENERS = "([{（［｛【〔〖《〈「『"
+_BRACKETS = ")]}）］｝】〕〗》〉"
+_CANTONESE = "嘅咗喺冇啲佢嚟唔哋嘢咩乜睇諗谂畀嗰噉啱喎㗎嘥攞揾搵嗌瞓嬲咁冧嘞"
+_LITERARY = "之乎者也矣焉哉兮曰其而於吾汝豈岂盖蓋弗孰乃"
+_VERNACULAR = "的了是在们們这這个個着著说說就都和把被没沒吗嗎呢吧她它您"
 _KANA = ((0x3031, 0x3035), (0x3041, 0x3096), (0x3099, 0x309F), (0x30A1, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F))
 _HAN = ((0x2E80, 0x2FD5), (0x3005, 0x3007), (0x3021, 0x3029), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF))
 _BOPOMOFO = ((0x3105, 0x312F), (0x31A0, 0x31BF))
@@ -77,6 +87,11 @@ def _flags(code: int, category: str) -> int:
         (character in _FULL_STOPS, FULL_STOP),
         (character in ".!?…", STOP),
         (character in _CLOSERS, CLOSER),
+        (character in _OPENERS, OPENER),
+        (character in _BRACKETS, BRACKET),
+        (character in _CANTONESE, CANTONESE),
+        (character in _LITERARY, LITERARY),
+        (character in _VERNACULAR, VERNACULAR),
     ):
         flags |= flag if wanted else 0
     return flags

@@ -14,22 +14,26 @@ STATISTICS = (
     "traditional",
     "brackets",  # {
     "replacements",  # U+FFFD
-    "newlines",
+    "newlines",  # runs of them: an empty line between paragraphs is no second one
     "lines",  # with something other than white space
     "bullet_lines",
     "ellipsis_lines",
-    "terminal_lines",
+    "terminal_lines",  # end as a sentence does; a bracket behind a sentence, or around its end, belongs to it
     "short_lines",
     "longest_line",  # characters without the white space around it
     "sentences",
     "words",
     "word_characters",
+    "spaced_characters",  # in words that are no ideographs
     "alphabetic_words",
     "ideograph_words",
     "longest_word",
     "stop_words",  # different ones of the list
     "hashes",  # #
     "ellipses",  # … or three or more full stops
+    "cantonese",  # Han characters of written Cantonese
+    "literary",  # of Classical Chinese
+    "vernacular",  # of modern Chinese
 )
 
 REPETITION = (

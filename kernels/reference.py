@@ -121,6 +121,16 @@ def _stripped(line: str) -> str:
     return line[kinds.index(True) : len(kinds) - kinds[::-1].index(True)]
 
 
+def _is_terminal(line: str) -> bool:
+    """Whether a line ends as a sentence does, brackets behind its end or around it included."""
+    entries = [entry for entry in _entries(line) if entry & ch.CLASS != ch.SPACE]
+    deciding = entries[-1:]
+    if entries[-1] & ch.BRACKET:
+        openers = [k for k, entry in enumerate(entries) if entry & ch.OPENER]
+        deciding += entries[-2:-1] + (entries[openers[-1] - 1 : openers[-1]] if openers and openers[-1] else [])
+    return any(entry & ch.TERMINAL for entry in deciding)
+
+
 def _line_counts(text: str, short: int) -> dict[str, int]:
     table = ch.table()
     lines = [stripped for line in text.split("\n") if (stripped := _stripped(line))]
@@ -129,7 +139,7 @@ def _line_counts(text: str, short: int) -> dict[str, int]:
         "lines": len(lines),
         "bullet_lines": sum(bool(table[ord(line[0])] & ch.BULLET) for line in lines),
         "ellipsis_lines": sum(line.endswith(("…", "...", "。。。")) for line in lines),
-        "terminal_lines": sum(bool(table[ord(line[-1])] & ch.TERMINAL) for line in lines),
+        "terminal_lines": sum(map(_is_terminal, lines)),
         "short_lines": sum(width <= short for width in widths),
         "longest_line": max(map(len, lines), default=0),
     }
@@ -164,17 +174,21 @@ def statistics(text: str, short: int, stop_words: Sequence[str]) -> dict[str, in
         "traditional": count(ch.TRADITIONAL),
         "brackets": text.count("{"),
         "replacements": text.count("\ufffd"),
-        "newlines": text.count("\n"),
+        "newlines": len(re.findall("\n+", text)),
         **_line_counts(text, short),
         "sentences": len(sentence_spans(text)),
         "words": len(found),
         "word_characters": sum(map(len, found)),
+        "spaced_characters": sum(stop - start for start, stop, ideograph in spans if not ideograph),
         "alphabetic_words": sum(any(e & ch.ALPHA for e in entries[a:b]) for a, b, _ in spans),
         "ideograph_words": sum(ideograph for _, _, ideograph in spans),
         "longest_word": max(map(len, found), default=0),
         "stop_words": len(lowered & {ascii_lower(word.encode()) for word in stop_words}),
         "hashes": text.count("#"),
         "ellipses": text.count("…") + len(re.findall(r"\.{3,}", text)),
+        "cantonese": count(ch.CANTONESE),
+        "literary": count(ch.LITERARY),
+        "vernacular": count(ch.VERNACULAR),
     }
     return {name: figures[name] for name in STATISTICS}
 
@@ -253,15 +267,6 @@ def signature(hashes: Sequence[int], a: npt.NDArray[np.uint32], b: npt.NDArray[n
     return np.asarray(values.min(axis=1, initial=np.uint32(0xFFFFFFFF)), np.uint32)
 
 
-def _inside_word(text: str, i: int) -> bool:
-    """Whether a boundary at i would cut a word that is not an ideograph; marks count as what they belong to."""
-    kinds = [int(ch.table()[ord(c)]) & ch.CLASS for c in text]
-    if i == 0 or i == len(text) or kinds[i] not in (ch.WORD, ch.EXTEND):
-        return False
-    before = [kind for kind in kinds[:i] if kind != ch.EXTEND]
-    return before[-1:] == [ch.WORD]
-
-
 def spelled(text: str, lexicon: Lexicon) -> float:
     """Log-probability of a text cut into words in the most probable way."""
     best = [0.0] * (len(text) + 1)
@@ -278,49 +283,61 @@ def spelled(text: str, lexicon: Lexicon) -> float:
     return best[0]
 
 
-def _stands(text: str, start: int, stop: int, trie: Trie) -> bool:
-    """Whether the ideographs around an entry, 12 on either side, are spelled no better by words that cross its ends."""
-    han = [bool(entry & ch.HAN) for entry in _entries(text)]
-    plain, lo, hi = fold(text), start, stop
-    while lo > max(0, start - 12) and han[start] and han[lo - 1]:
-        lo -= 1
-    while hi < min(len(text), stop + 12) and han[stop - 1] and han[hi]:
-        hi += 1
-    front, own, back = (spelled(plain[a:b], trie.lexicon) for a, b in ((lo, start), (start, stop), (stop, hi)))
-    return front + max(trie.weight, own) + back >= spelled(plain[lo:hi], trie.lexicon) - 1e-9
+class _Folded:
+    """A folded text beside the table's entries of what it was."""
 
+    def __init__(self, text: str) -> None:
+        self.plain, entries = fold(text), _entries(text)
+        self.kinds = [entry & ch.CLASS for entry in entries]
+        self.han = [bool(entry & ch.HAN) for entry in entries]
 
-def _again(text: str, i: int) -> bool:
-    """Whether character i repeats the one before it, in a row of at least three."""
-    return any(text[a : a + 3] == text[i] * 3 for a in (i - 2, i - 1) if a >= 0)
+    def inside_word(self, i: int) -> bool:
+        """Whether a boundary at i would cut a word that is not an ideograph; marks count as what they belong to."""
+        if i == 0 or i == len(self.kinds) or self.kinds[i] not in (ch.WORD, ch.EXTEND):
+            return False
+        return self.kind_before(i, 0) == ch.WORD
 
+    def kind_before(self, i: int, first: int) -> int | None:
+        """Of the last character in [first, i) that is no mark."""
+        return next((self.kinds[k] for k in range(i - 1, first - 1, -1) if self.kinds[k] != ch.EXTEND), None)
 
-def _ends(text: str, start: int, trie: Trie) -> Iterator[tuple[int, int]]:
-    """(stop, number) of each entry that begins at start and ends outside a spaced word, shortest first."""
-    begun = {entry[:k] for entry in trie.entries for k in range(1, len(entry) + 1)}
-    kinds, plain = [entry & ch.CLASS for entry in _entries(text)], fold(text)
-    spelling, i = "", start
-    while i < len(text):
-        letter = " " if kinds[i] == ch.SPACE else plain[i]
-        if spelling + letter in begun:
-            spelling += letter
-        else:
-            before = [kind for kind in kinds[start:i] if kind != ch.EXTEND]
-            if not (_again(plain, i) and kinds[i] == ch.WORD and before[-1:] == [ch.WORD]):
+    def again(self, i: int) -> bool:
+        """Whether letter i repeats the one before it, in a row of at least three."""
+        return any(self.plain[a : a + 3] == self.plain[i] * 3 for a in (i - 2, i - 1) if a >= 0)
+
+    def stands(self, start: int, stop: int, trie: Trie) -> bool:
+        """Whether the ideographs around an entry, 12 on either side, are spelled no better by words across its ends."""
+        lo, hi = start, stop
+        while lo > max(0, start - 12) and self.han[start] and self.han[lo - 1]:
+            lo -= 1
+        while hi < min(len(self.han), stop + 12) and self.han[stop - 1] and self.han[hi]:
+            hi += 1
+        front, own, back = (spelled(self.plain[a:b], trie.lexicon) for a, b in ((lo, start), (start, stop), (stop, hi)))
+        return front + max(trie.weight, own) + back >= spelled(self.plain[lo:hi], trie.lexicon) - 1e-9
+
+    def ends(self, start: int, trie: Trie) -> Iterator[tuple[int, int]]:
+        """(stop, number) of each entry that begins at start and ends outside a spaced word, shortest first."""
+        spelling, i, kinds = "", start, self.kinds
+        while i < len(kinds):
+            letter = " " if kinds[i] == ch.SPACE else self.plain[i]
+            if spelling + letter in trie.beginnings:
+                spelling += letter
+            elif not (kinds[i] == ch.WORD == self.kind_before(i, start) and self.again(i)):
                 return
-        i += 1
-        while kinds[i - 1] == ch.SPACE and i < len(text) and kinds[i] == ch.SPACE:
             i += 1
-        if spelling in trie.entries and not _inside_word(text, i):
-            yield i, trie.entries[spelling]
+            while kinds[i - 1] == ch.SPACE and i < len(kinds) and kinds[i] == ch.SPACE:
+                i += 1
+            if spelling in trie.entries and not self.inside_word(i):
+                yield i, trie.entries[spelling]
 
 
 def matches(text: str, trie: Trie) -> Iterator[tuple[int, int, int]]:
     """(start, stop, number) of leftmost-longest matches that count, folded, at the boundaries of words."""
-    i, plain = 0, fold(text)
+    folded, i = _Folded(text), 0
     while i < len(text):
-        ends = [] if not trie.first[ord(plain[i])] or _inside_word(text, i) else list(_ends(text, i, trie))
-        standing = [(stop, n) for stop, n in ends if n == 0 or _stands(text, i, stop, trie)]
+        begins = trie.first[ord(folded.plain[i])] and not folded.inside_word(i)
+        ends = list(folded.ends(i, trie)) if begins else []
+        standing = [(stop, n) for stop, n in ends if n == 0 or folded.stands(i, stop, trie)]
         if standing and standing[-1][1]:
             yield i, *standing[-1]
         i = standing[-1][0] if standing else i + 1

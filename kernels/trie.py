@@ -1,6 +1,7 @@
 """Entries of word lists, ready to be matched."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -49,3 +50,8 @@ class Trie:
         first[[ord(text[0]) for text in self.entries]] = True
         self.keys, self.after, self.entry = read_only(table), read_only(after), read_only(entry)
         self.first = read_only(first)
+
+    @cached_property
+    def beginnings(self) -> frozenset[str]:
+        """Every beginning of a folded entry, whole ones included: what the reference walks."""
+        return frozenset(entry[:k] for entry in self.entries for k in range(1, len(entry) + 1))

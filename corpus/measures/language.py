@@ -7,10 +7,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.languages import UNDETERMINED, identify
-from corpus.measures.columns import Counts, by_name, share
-from kernels.columns import STATISTICS
-from kernels.dispatch import statistics
+from corpus.languages import UNDETERMINED, identify, variety
+from corpus.measures.columns import Counts, counted, share
 
 _SHARES = ("han", "kana", "hangul", "latin")
 LID = FileRef("package:corpus/language/lid.176.ftz")
@@ -33,8 +31,9 @@ def _script(counts: dict[str, Counts]) -> list[str]:
 class Language:
     """fastText's language and score; script; han, kana, hangul and latin: shares of letters (NaN without any).
 
-    A text without letters is `und` with score 0. The first 1,000 characters agree with the publisher's language as
-    often as the whole document (.982 against .983 of 8,758 pages) at four times the speed.
+    A text without letters is `und` with score 0. `variety` tells Chinese apart (cmn, yue, lzh) and is the language of
+    any other text; `language` counts a variety as what `counted` says, and names it itself where it says nothing.
+    Four stretches of 150 characters agree with the publisher's language as often as the first 1,000 characters.
     """
 
     version: ClassVar[int] = 1
@@ -42,14 +41,19 @@ class Language:
 
     measure: Literal["language"] = "language"
     model: Annotated[FileRef, Doc("fastText model with ISO 639 labels")] = LID
-    characters: Annotated[int, Field(ge=1), Doc("how much of the text is read, from its beginning")] = 1000
+    characters: Annotated[int, Field(ge=1), Doc("how much of the text is read, spread over it")] = 600
+    counted: Annotated[
+        dict[str, str],
+        Doc("language that a variety of Chinese counts as; one that is absent is wanted, or dropped, by its own code"),
+    ] = Field(default_factory=lambda: {"cmn": "zh", "yue": "zh", "lzh": "zh"})
 
     @property
     def schema(self) -> pa.Schema:
-        """language and script, string; score and shares, float64."""
+        """language, variety and script, string; score and shares, float64."""
         return pa.schema(
             [
                 pa.field("language", pa.string(), nullable=False),
+                pa.field("variety", pa.string(), nullable=False),
                 pa.field("score", pa.float64(), nullable=False),
                 pa.field("script", pa.string(), nullable=False),
                 *(pa.field(name, pa.float64(), nullable=False) for name in _SHARES),
@@ -59,12 +63,17 @@ class Language:
     def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Language and script of each text."""
         text = documents["text"]
-        counts = by_name(statistics(text, 0, ()), STATISTICS)
-        codes, scores = identify(text, self.model.resolve(), self.characters, counts["kana"])
+        counts = counted(text)
+        codes, scores = identify(text, self.model.resolve(), self.characters, counts)
         empty = counts["letters"] == 0
-        language = [UNDETERMINED if none else code for code, none in zip(codes, empty, strict=True)]
+        codes = [UNDETERMINED if none else code for code, none in zip(codes, empty, strict=True)]
+        varieties = [one if code == "zh" else code for code, one in zip(codes, variety(counts), strict=True)]
+        language = [
+            self.counted.get(one, one) if code == "zh" else code for code, one in zip(codes, varieties, strict=True)
+        ]
         columns = [
             pa.array(language, pa.string()),
+            pa.array(varieties, pa.string()),
             pa.array(np.where(empty, 0.0, scores), pa.float64()),
             pa.array(_script(counts), pa.string()),
             *(pa.array(share(counts[name], counts["letters"]), pa.float64()) for name in _SHARES),

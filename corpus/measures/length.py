@@ -7,9 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.configuration import configuration
-from corpus.measures.columns import batch, by_name, fields
-from kernels.columns import STATISTICS
-from kernels.dispatch import statistics
+from corpus.measures.columns import batch, counted, fields
 
 _COUNTED = ("characters", "words", "lines", "sentences")
 
@@ -30,6 +28,6 @@ class Length:
     def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Counts of each text."""
         text = documents["text"]
-        counts = by_name(statistics(text, 0, ()), STATISTICS)
+        counts = counted(text)
         size = np.asarray(pc.binary_length(text), np.int64)
         return batch({"bytes": size} | {name: counts[name] for name in _COUNTED}, self.schema)

@@ -5,30 +5,24 @@ Gopher: Rae et al. 2021, arXiv:2112.11446, section A.1.1. FineWeb: Penedo et al.
 
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from corpus.measures.columns import Column, batch, by_name, fields, share
-from kernels.columns import STATISTICS
-from kernels.dispatch import statistics
+from corpus.measures.columns import SHORT, STOP_WORDS, Column, batch, counted, fields, share
 
-# Gopher's eight, and the 22 of FineWeb-2's configs/cmn_Hani.yml.
-STOP_WORDS = (
-    *("the", "be", "to", "of", "and", "that", "have", "with"),
-    *"的年在月是和日了於·為有被人中为他與後也而由".replace("·", ""),
-)
 _INTEGERS = ("stop_words", "longest_word", "longest_line", "brackets", "replacements")
 _SHARES = (
-    "mean_word_length",  # characters a word; an ideograph is a word of 1
+    "mean_word_length",  # characters a word that is no ideograph; 1 where every word is one
     "alphabetic_words",  # of words: with a letter or ideograph
     "hashes",  # # a word
     "ellipses",  # … or ... a word
     "bullet_lines",  # of lines: that begin with a bullet
     "ellipsis_lines",  # of lines: that end in an ellipsis
-    "terminal_lines",  # of lines: that end as a sentence does, 。！？…」 included
+    "terminal_lines",  # of lines: that end as a sentence does, 。！？…」 and 。（…） included
     "short_lines",  # of lines: of at most `short` columns
-    "newlines",  # a word
+    "newlines",  # runs of them a word
     "letters",  # of characters
     "digits",
     "punctuation",
@@ -46,7 +40,7 @@ class Quality:
     stop_words: Annotated[
         tuple[str, ...], Field(max_length=64), Doc("words whose different ones are counted, of 8 UTF-8 bytes at most")
     ] = STOP_WORDS
-    short: Annotated[int, Field(ge=0), Doc("widest short line in columns; an ideograph takes two")] = 30
+    short: Annotated[int, Field(ge=0), Doc("widest short line in columns; an ideograph takes two")] = SHORT
 
     @property
     def schema(self) -> pa.Schema:
@@ -55,13 +49,15 @@ class Quality:
 
     def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Statistics of each text."""
-        counts = by_name(statistics(documents["text"], self.short, self.stop_words), STATISTICS)
+        counts = counted(documents["text"], self.short, self.stop_words)
         words, lines, characters = counts["words"], counts["lines"], counts["characters"]
         whole = dict.fromkeys(("alphabetic_words", "hashes", "ellipses", "newlines"), words)
         whole |= dict.fromkeys(("bullet_lines", "ellipsis_lines", "terminal_lines", "short_lines"), lines)
         whole |= dict.fromkeys(("letters", "digits", "punctuation"), characters) | {"uppercase": counts["letters"]}
         columns: dict[str, Column] = {name: share(counts[name], of) for name, of in whole.items()}
-        columns["mean_word_length"] = share(counts["word_characters"], words)
+        spaced = words - counts["ideograph_words"]
+        ideographs = (words > 0) & (spaced == 0)
+        columns["mean_word_length"] = np.where(ideographs, 1.0, share(counts["spaced_characters"], spaced))
         for name in _INTEGERS:
             columns[name] = counts[name]
         return batch(columns, self.schema)

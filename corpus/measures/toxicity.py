@@ -7,11 +7,8 @@ from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
 from corpus.detox import load
-from corpus.measures.columns import Column, batch, fields, share
-from kernels.columns import STATISTICS
-from kernels.dispatch import matches, statistics
-
-_WORDS = STATISTICS.index("words")
+from corpus.measures.columns import Column, batch, counted, fields, share
+from kernels.dispatch import matches
 
 
 def _files(*kinds: str) -> tuple[FileRef, ...]:
@@ -46,5 +43,5 @@ class Toxicity:
         trie = load(tuple(f.resolve() for f in self.lists), tuple(f.resolve() for f in self.allowed), self.evasions)
         counts = matches(text, trie)
         columns: dict[str, Column] = {"hits": counts[:, 0], "distinct": counts[:, 1]}
-        columns["share"] = share(counts[:, 0], statistics(text, 0, ())[:, _WORDS])
+        columns["share"] = share(counts[:, 0], counted(text)["words"])
         return batch(columns, self.schema)

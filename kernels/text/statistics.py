@@ -5,7 +5,9 @@ from numba import njit, uint32, uint64
 
 from kernels.characters import (
     ALPHA,
+    BRACKET,
     BULLET,
+    CANTONESE,
     CLASS,
     CLOSER,
     DIGIT,
@@ -15,6 +17,8 @@ from kernels.characters import (
     IDEOGRAPH,
     KANA,
     LATIN,
+    LITERARY,
+    OPENER,
     PUNCTUATION,
     SIMPLIFIED,
     SPACE,
@@ -22,6 +26,7 @@ from kernels.characters import (
     TERMINAL,
     TRADITIONAL,
     UPPER,
+    VERNACULAR,
     WIDE,
     WORD,
 )
@@ -34,7 +39,7 @@ _IDEOGRAPHIC_STOP = 0x3002
 
 @njit(nogil=True, cache=True)
 def _characters(codes: np.ndarray, entries: np.ndarray, out: np.ndarray) -> None:
-    dots = 0
+    dots, ended = 0, False
     for i in range(codes.shape[0]):
         code, entry = codes[i], entries[i]
         out[1] += (entry & ALPHA) != 0
@@ -49,10 +54,14 @@ def _characters(codes: np.ndarray, entries: np.ndarray, out: np.ndarray) -> None
         out[10] += (entry & TRADITIONAL) != 0
         out[11] += code == _BRACE
         out[12] += code == _REPLACEMENT
-        out[13] += code == _NEWLINE
-        out[27] += code == _HASH
+        out[13] += code == _NEWLINE and not ended
+        ended = code == _NEWLINE
+        out[28] += code == _HASH
         dots = dots + 1 if code == _FULL_STOP else 0
-        out[28] += code == _ELLIPSIS or dots == 3
+        out[29] += code == _ELLIPSIS or dots == 3
+        out[30] += (entry & CANTONESE) != 0
+        out[31] += (entry & LITERARY) != 0
+        out[32] += (entry & VERNACULAR) != 0
 
 
 @njit(nogil=True, cache=True)
@@ -60,7 +69,7 @@ def _lines(codes: np.ndarray, entries: np.ndarray, short: int, out: np.ndarray) 
     i, m = 0, codes.shape[0]
     while i < m:
         width, length, pending_width, pending, bullet, dots = 0, 0, 0, 0, False, 0
-        last, ending = uint32(0), uint32(0)
+        last, ending, before, aside = uint32(0), uint32(0), uint32(0), uint32(0)
         while i < m:
             code, entry = codes[i], entries[i]
             i += 1
@@ -79,12 +88,14 @@ def _lines(codes: np.ndarray, entries: np.ndarray, short: int, out: np.ndarray) 
             same = code == last and pending == 0
             pending, pending_width = 0, 0
             dots = (dots + 1 if same else 1) if code in (_FULL_STOP, _IDEOGRAPHIC_STOP) else 0
-            last, ending = code, entry
+            if entry & OPENER:
+                aside = ending
+            last, before, ending = code, ending, entry
         if length:
             out[14] += 1
             out[15] += bullet
             out[16] += last == _ELLIPSIS or dots >= 3
-            out[17] += (ending & TERMINAL) != 0
+            out[17] += ((ending | (before | aside if ending & BRACKET else uint32(0))) & TERMINAL) != 0
             out[18] += width <= short
             out[19] = max(out[19], length)
 
@@ -125,9 +136,10 @@ def _words(
     for w in range(starts.shape[0]):
         characters = stops[w] - starts[w]
         out[22] += characters
-        out[23] += (flags[w] & ALPHA) != 0
-        out[24] += flags[w] & CLASS == IDEOGRAPH
-        out[25] = max(out[25], characters)
+        out[23] += characters if flags[w] & CLASS == WORD else 0
+        out[24] += (flags[w] & ALPHA) != 0
+        out[25] += flags[w] & CLASS == IDEOGRAPH
+        out[26] = max(out[26], characters)
         start, stop = at[starts[w]], at[stops[w]]
         if stop - start > STOP_WORD_BYTES:
             continue
@@ -142,7 +154,7 @@ def _words(
                 break
             slot = (slot + uint64(1)) & mask
     while seen != uint64(0):
-        out[26] += 1
+        out[27] += 1
         seen &= seen - uint64(1)
 
 
@@ -156,7 +168,7 @@ def statistics(
     bits: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """kernels.columns.STATISTICS of each document into out, int64[n, 29] of zeros.
+    """kernels.columns.STATISTICS of each document into out, int64[n, 33] of zeros.
 
     keys, bits: the stop words packed big-endian into uint64 in an open-addressed table, one bit a word.
     short: widest short line, in columns (an ideograph takes two).

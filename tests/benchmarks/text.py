@@ -4,14 +4,12 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.charset import decode
 from corpus.extract import Extract, extract_page
-from corpus.languages import identify
-from corpus.measures.language import LID
+from corpus.measures import Language
 from corpus.sample.server import load
 from tests.benchmarks.rows import Row, cpu_seconds, peak_mb, show
 
@@ -32,7 +30,7 @@ def documents(path: Path | None) -> dict[str, pa.LargeStringArray]:
         text = sample_texts()
     else:
         text = pa.ipc.open_file(pa.memory_map(str(path))).read_all()["text"].combine_chunks().cast(pa.large_string())
-    codes = pa.array(identify(text, LID.resolve(), 1000, np.zeros(len(text), np.int64))[0])
+    codes = Language().compute(pa.record_batch([text], names=["text"]))["language"]
     return {language: text.filter(pc.equal(codes, language)) for language in ("en", "zh")}
 
 

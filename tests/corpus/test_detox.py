@@ -126,14 +126,14 @@ def test_bad_lists_are_refused(tmp_path):
         load((path,), (), True)
 
 
-def test_fifty_thousand_entries_take_little_memory():
-    """A row of 256 for every node took 467 MB."""
-    entries = {chr(0x4E00 + k % 20000) + chr(0x4E00 + k // 7 % 20000) + f"x{k}": k + 1 for k in range(50_000)}
+def test_ten_thousand_entries_take_little_memory():
+    """A row of 256 for every node took 93 MB; nodes now take 24 bytes in a table, and each spelling is kept."""
+    entries = {chr(0x4E00 + k % 20000) + chr(0x4E00 + k // 7 % 20000) + f"x{k}": k + 1 for k in range(10_000)}
     tracemalloc.start()
     trie = Trie(entries)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held - sum(map(len, entries)) < 40e6 and trie.count == 50_000
+    assert held < 9e6 and trie.count == 10_000
 
 
 def test_the_dictionary_spells_as_jieba_does():

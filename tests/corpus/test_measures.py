@@ -1,4 +1,6 @@
+import hashlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -7,9 +9,16 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from pydantic import TypeAdapter, ValidationError
 
+import corpus.measures
 from corpus import segment
+from corpus.charset import decode
+from corpus.extract import Extract, extract_page
+from corpus.languages import sampled
 from corpus.measure import checked
-from corpus.measures import PACKAGED, AnyMeasure, Exact, Language, Length, Quality, Repetition, Signature
+from corpus.measures import PACKAGED, AnyMeasure, Exact, Language, Length, Quality, Repetition, Signature, columns
+from corpus.plugins import tag_of
+from corpus.sample.server import load as load_site
+from kernels.dispatch import statistics
 from kernels.reference import xxh64
 from tests.kernels.texts import batches
 
@@ -74,10 +83,53 @@ def test_language_and_script():
     assert rows[4]["score"] == 0.0 and math.isnan(rows[4]["han"])
 
 
-def test_language_reads_the_beginning_and_across_lines():
-    text = "\n".join(EN.split()) + "\n" + ZH * 50
-    assert measured(Language(characters=100), text)[0]["language"] == "en"
-    assert measured(Language(characters=5000), text)[0]["language"] == "zh"
+def test_language_is_sampled_throughout():
+    """A page that opens in the other language, or closes in it, is what most of it is."""
+    front, back = "\n".join(ZH.split()) * 12 + EN * 60, EN * 60 + ZH * 12
+    assert [row["language"] for row in measured(Language(), front, back, ZH * 60 + EN * 5)] == ["en", "en", "zh"]
+    assert sampled("x" * 600, 600) == "x" * 600
+    long = "".join(chr(0x4E00 + k) for k in range(10_000))
+    pieces = sampled(long, 400).split(" ")
+    assert [len(piece) for piece in pieces] == [100] * 4
+    assert (pieces[0], pieces[-1]) == (long[:100], long[-100:])
+
+
+CANTONESE = "佢哋琴日去咗邊度食飯？我唔知喎，不過佢話嗰間餐廳啲嘢食幾好味㗎。你要唔要同我哋一齊去睇下？"
+CLASSICAL = "子曰：「學而時習之，不亦說乎？有朋自遠方來，不亦樂乎？人不知而不慍，不亦君子乎？」"
+
+
+def test_varieties_of_chinese():
+    """Cantonese and Classical Chinese count as zh, unless they are to be told apart; no lone character makes one."""
+    texts = (ZH, CANTONESE, CLASSICAL, "我今天唔想去，因为天气太冷了，所以在家里看书。" * 2, EN, "")
+    apart = measured(Language(counted={"cmn": "zh"}), *texts)
+    assert [row["variety"] for row in apart] == ["cmn", "yue", "lzh", "yue", "en", "und"]
+    assert [row["language"] for row in apart] == ["zh", "yue", "lzh", "yue", "en", "und"]
+    assert [row["language"] for row in measured(Language(), *texts)] == ["zh"] * 4 + ["en", "und"]
+    lone = ZH + "他说一个唔字。" + ZH
+    assert measured(Language(), lone)[0]["variety"] == "cmn"
+    assert all(row["score"] >= 0.5 for row in apart[:4])
+
+
+def test_the_script_settles_that_a_short_text_is_chinese():
+    """lid.176 says en of 709 in 1,000 single Chinese words."""
+    words = "电脑 数据库 北京大学 打印机 网络 函数 单元格 帮助 电子邮件 下载 首页 登录 Python教程 東京大學".split()
+    rows = measured(Language(), *words)
+    assert {row["language"] for row in rows} == {"zh"} and min(row["score"] for row in rows) >= 0.5
+    others = measured(Language(), "これは日本語です。", "한국어 문서입니다.", "Hello there 你好", EN)
+    assert [row["language"] for row in others] == ["ja", "ko", "en", "en"]
+
+
+def test_identification_agrees_with_its_publisher_on_real_pages():
+    """The sample's pages, by their letters: many of zh-CN were never translated, and mixed ones are nobody's."""
+    site = load_site()
+    pages = [(path, page) for path, page in sorted(site.items()) if path.endswith(".html")][::12]
+    texts = [text for _, page in pages if len(text := extract_page(decode(page).text, Extract()).text) > 100]
+    rows = measured(Language(), *texts)
+    pairs = [
+        (row["language"], "zh" if row["han"] > 0.5 else "en") for row in rows if row["han"] > 0.5 or row["han"] < 0.2
+    ]
+    assert len(pairs) > 200 and {"zh", "en"} == {want for _, want in pairs}
+    assert sum(found == want for found, want in pairs) / len(pairs) >= 0.985
 
 
 def test_language_model_that_is_none(tmp_path):
@@ -95,6 +147,12 @@ def test_quality():
     assert english["stop_words"] == 3  # the, of, and
     assert english["mean_word_length"] == pytest.approx(78 / 21)
     assert english["terminal_lines"] == 1.0 and english["alphabetic_words"] == 1.0
+    (bracket,) = measured(Quality(), "新华社供图。（宋振平摄）\n完了。）\nSee this.[1]\n（注）\n无（注）\n(a) b")
+    assert bracket["terminal_lines"] == pytest.approx(3 / 6)
+    (mixed,) = measured(Quality(), "software 的设计是为了使用者 people")
+    assert mixed["mean_word_length"] == 7  # of the words that are no ideographs
+    spaced, dense = measured(Quality(), "一二三\n\n\n四五\n\n六", "一二三\n四五\n六")
+    assert spaced["newlines"] == dense["newlines"] == 2 / 6  # an empty line between paragraphs is no second newline
     assert chinese["stop_words"] == 5 and chinese["mean_word_length"] == 1.0
     assert chinese["terminal_lines"] == 0.75 and chinese["bullet_lines"] == 0.25 and chinese["ellipsis_lines"] == 0.25
     assert chinese["short_lines"] == 0.75 and chinese["longest_line"] == 37
@@ -147,6 +205,40 @@ def test_signatures_estimate_similarity_in_both_scripts():
         s = np.stack([np.frombuffer(v, "<u4") for v in found["signature"].to_pylist()])
         assert jaccard(s[:1], s[1:2])[0] == pytest.approx(296 / 396, abs=0.13)  # three standard errors
         assert jaccard(s[:1], s[2:])[0] < 0.05
+
+
+def test_a_batch_is_counted_once(monkeypatch):
+    """Length, language, quality and toxicity read the same counts, another batch its own."""
+    calls = []
+    monkeypatch.setattr(columns, "statistics", lambda *args: calls.append(1) or statistics(*args))
+    batch = documents(EN, ZH)
+    for measure in ALL:
+        measure.compute(batch)
+    assert len(calls) == 1
+    assert Length().compute(documents(ZH, EN))["words"].to_pylist() == [34, 21]
+    assert Length().compute(batch.slice(1))["words"].to_pylist() == [34] and len(calls) == 3
+    assert Quality(short=10).compute(batch)["short_lines"].to_pylist() == [0, 0] and len(calls) == 4
+
+
+EXAMPLES = {
+    "exact": {"exact": hashlib.sha256(ZH.encode()).digest()[:16]},
+    "language": {"language": "zh", "variety": "cmn", "script": "Hans", "han": 1.0},
+    "length": {"bytes": 111, "characters": 37, "words": 34, "lines": 1, "sentences": 2},
+    "quality": {"stop_words": 5, "terminal_lines": 1.0, "punctuation": 3 / 37, "short_lines": 0.0},
+    "repetition": {"duplicate_lines": 0.0, "top_2": 0.0, "duplicate_10": 0.0},
+    "signature": {},  # beside datasketch, above
+    "toxicity": {"hits": 0, "distinct": 0, "share": 0.0},
+}
+
+
+def test_every_measure_of_the_family_is_tested():
+    """A new measure is in every property test above by being in the family; its example is written down here."""
+    family = {tag_of(member, "measure") for member in PACKAGED}
+    modules = {path.stem for path in Path(corpus.measures.__file__).parent.glob("*.py")}
+    assert family == modules - {"__init__", "columns"} == set(EXAMPLES) == {measure.measure for measure in ALL}
+    for measure in ALL:
+        (row,) = measured(measure, ZH)
+        assert {name: row[name] for name in EXAMPLES[measure.measure]} == EXAMPLES[measure.measure]
 
 
 def test_exact():

@@ -18,7 +18,7 @@ FILTERS = Path(conf.__file__).parent / "filters"
 
 GOPHER = {
     "words": ("length.words", {"other": 50}, {"other": 100_000}),
-    "word_length": ("quality.mean_word_length", {"other": 3, "zh": 1, "ja": 1}, {"other": 10}),
+    "word_length": ("quality.mean_word_length", {"other": 3, "zh": 1, "ja": 1}, {"other": 10, "zh": 100, "ja": 100}),
     "hashes": ("quality.hashes", {}, {"other": 0.1}),
     "ellipses": ("quality.ellipses", {}, {"other": 0.1}),
     "bullet_lines": ("quality.bullet_lines", {}, {"other": 0.9}),
@@ -35,7 +35,7 @@ GOPHER = {
 ZH_REPEATS = (0.198, 0.182, 0.167, 0.154, 0.14, 0.127)  # FineWeb-2's n-grams of 5 to 10
 FINEWEB = {
     "words": GOPHER["words"],
-    "word_length": ("quality.mean_word_length", {"en": 3, "other": 1}, {"en": 10, "zh": 5, "other": 10}),
+    "word_length": ("quality.mean_word_length", {"en": 3, "other": 1}, {"other": 10, "zh": 100}),
     **{name: GOPHER[name] for name in ("hashes", "ellipses", "bullet_lines", "ellipsis_lines", "stop_words")},
     "alphabetic_words": ("quality.alphabetic_words", {"zh": 0.735, "other": 0.8}, {}),
     "duplicate_lines": ("repetition.duplicate_lines", {}, {"zh": 0.287, "other": 0.3}),
@@ -56,7 +56,7 @@ FINEWEB = {
 # What the file marks `own` differs from the published value beside it.
 BILINGUAL = {
     "words": ("length.words", {"en": 32, "zh": 48, "other": 50}, {"other": 100_000}),
-    "word_length": ("quality.mean_word_length", {"en": 2.5, "other": 1}, {"en": 10, "zh": 5, "other": 10}),
+    "word_length": ("quality.mean_word_length", {"en": 2.5, "other": 1}, {"other": 10, "zh": 100}),
     **{name: GOPHER[name] for name in ("hashes", "ellipses", "bullet_lines", "ellipsis_lines")},
     "alphabetic_words": FINEWEB["alphabetic_words"],
     "stop_words": ("quality.stop_words", {"en": 2, "zh": 1, "other": 0}, {}),
