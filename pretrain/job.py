@@ -63,7 +63,18 @@ class EvaluateJob:
     threads: Annotated[int, Ge(1), Doc("CPU threads")] = 1
 
 
-Job = TypeVar("Job", TrainJob, EvaluateJob)
+@configuration
+class ExportJob:
+    """A checkpoint as a folder of another tool's."""
+
+    model: Model
+    vocabulary: Annotated[int, Ge(2), Doc("the tokenizer's size")]
+    eod: Annotated[int, Ge(0), Doc("the token that ends every document")]
+    checkpoint: Annotated[str, Doc("a `step-<n>` folder")]
+    to: Annotated[str, Doc("folder to write into; it is there, and empty")]
+
+
+Job = TypeVar("Job", TrainJob, EvaluateJob, ExportJob)
 
 
 def read_job(path: Path, kind: type[Job]) -> Job:
