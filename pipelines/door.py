@@ -154,6 +154,15 @@ class FinishedRun:
 
         return export(self.history, what, form, Path(to), side, raw=raw)
 
+    def export_model(self, to: str | Path) -> dict[str, Any]:
+        """Write the trained model, its tokenizer and its card to a new folder; what `export.json` says.
+
+        `transformers.AutoModelForCausalLM.from_pretrained(to)` reads it. Raises ExportError, StoreError.
+        """
+        from pipelines.past.export_model import export_model
+
+        return export_model(self.history, Path(to))
+
 
 def runs(store: str | Path | None = None) -> list[FinishedRun]:
     """Every finished run of a store, newest first."""

@@ -13,6 +13,7 @@ from pipelines.cli.strangers import PACKAGES
 from pipelines.engine.store import StoreError
 from pipelines.graph.checks import PlanError
 from pipelines.graph.recipe import RecipeError
+from pipelines.past.export import ExportError
 from pipelines.past.samples import printable
 from pipelines.report import terminal
 
@@ -104,8 +105,17 @@ def explain(options: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def export(options: argparse.Namespace, overrides: list[str]) -> int:
-    """Write documents, verdicts or tokens in another format."""
+    """Write documents, verdicts, tokens or the model in another format."""
     opened = door.open_run(options.run, store_of(options, overrides))
+    if (options.what == "model") != (options.format == "hf"):
+        raise ExportError(
+            f"--what {options.what} has no --format {options.format}: a model's is hf, and only a model's"
+        )
+    if options.what == "model":
+        body = opened.export_model(options.to)
+        told = f"{body['parameters']:,} parameters after step {body['step']:,}"
+        out(f"{told} as {body['architecture']}: {Path(options.to).expanduser().absolute()}")
+        return 0
     body = opened.export(options.what, options.format, options.to, options.side, raw=options.raw)
     told = f"{body['rows']:,} verdicts" if options.what == "verdicts" else f"{body['rows']:,} documents"
     named = f"tokens of {told}" if options.what == "tokens" else told

@@ -52,9 +52,9 @@ def command_line() -> argparse.ArgumentParser:
     for verb in (explain,):
         verb.add_argument("--run", default="", help="a run of `siku ls`; the latest by default")
         verb.add_argument("--raw", action="store_true", help="show what masks hide, in texts and URLs")
-    export = verbs.add_parser("export", parents=[overrides], help="documents, verdicts or tokens in another format")
-    export.add_argument("--what", required=True, choices=["documents", "verdicts", "tokens"])
-    export.add_argument("--format", required=True, choices=["parquet", "jsonl"])
+    export = verbs.add_parser("export", parents=[overrides], help="documents, verdicts, tokens or the model elsewhere")
+    export.add_argument("--what", required=True, choices=["documents", "verdicts", "tokens", "model"])
+    export.add_argument("--format", required=True, choices=["parquet", "jsonl", "hf"], help="hf is the model's")
     export.add_argument("--to", required=True, help="folder to write; it must not hold an export yet")
     export.add_argument("--side", default="train", choices=["train", "held_out", "all"], help="train by default")
     export.add_argument("--run", default="", help="a run of `siku ls`; the latest by default")

@@ -68,7 +68,7 @@ def rows_of(history: History, what: What, side: Side, *, raw: bool) -> Rows:
 
 
 @contextmanager
-def _folder(to: Path) -> Iterator[Path]:
+def new_folder(to: Path) -> Iterator[Path]:
     """A temporary folder that becomes `to` when all is written, and is removed when something fails."""
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise ExportError(f"--to {to} is there already and is not an empty folder: give another, or remove it")
@@ -99,7 +99,7 @@ def export(
     """
     to = to.expanduser().absolute()
     rows = rows_of(history, what, side, raw=raw)
-    with _folder(to) as folder, explained(folder / "export"):
+    with new_folder(to) as folder, explained(folder / "export"):
         files: list[dict[str, Any]] = []
         for piece in rows.pieces():
             path = folder / f"{piece.side}-{piece.name}.{form}"
