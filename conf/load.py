@@ -43,7 +43,7 @@ class Cell:
 
     def record(self) -> dict[str, Any]:
         """`config` and `given` as plain JSON values: paths and names of stages as they are, no hashes."""
-        return json.loads(json.dumps({"config": asdict(self.config), "given": asdict(self.given)}, default=str))  # type: ignore[no-any-return]
+        return {"config": self.config.plain(), "given": json.loads(json.dumps(asdict(self.given)))}
 
 
 def compose(overrides: Sequence[Override], search: Search = PACKAGED) -> Composed:

@@ -1,6 +1,8 @@
 """The root of the typed configuration. WHAT is hashed into stages; WHERE never is."""
 
-from typing import Annotated
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -33,3 +35,12 @@ class Config:
     site: Annotated[Site, Doc("store, workers, host names")] = Field(default_factory=Site)
     cluster: Annotated[Cluster, Doc("job scheduler")] = Field(default_factory=Cluster)
     run: Annotated[Run, Doc("how far, and under what name")] = Field(default_factory=Run)
+
+    def plain(self) -> dict[str, Any]:
+        """All values as JSON has them: paths and names of stages as they are, no hashes."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        return plain
+
+    def what(self) -> dict[str, Any]:
+        """Plain values of WHAT alone."""
+        return {key: value for key, value in self.plain().items() if key in WHAT}

@@ -32,7 +32,7 @@ from pipelines.graph.record import keep_record
 from pipelines.graph.run import Session, run_plan
 from pipelines.graph.stage_log import StageLog
 from pipelines.graph.where import Site
-from pipelines.past.history import History, run_names
+from pipelines.past.history import History, histories
 from pipelines.past.history import open_run as open_history
 from pipelines.past.samples import printable
 
@@ -165,9 +165,8 @@ class FinishedRun:
 
 
 def runs(store: str | Path | None = None) -> list[FinishedRun]:
-    """Every finished run of a store, newest first."""
-    root = _root(store)
-    return [FinishedRun(open_history(root, name)) for name in run_names(root)]
+    """Every finished run of a store, newest first; a damaged one is passed over, with a warning."""
+    return [FinishedRun(history) for history in histories(_root(store))]
 
 
 def open_run(name: str = "", store: str | Path | None = None) -> FinishedRun:
@@ -195,9 +194,10 @@ def run(
     """
     started, where = time.monotonic(), search(config_dir)
     cell = load_cell(_texts(overrides, where), where)
-    session = run_plan(cell.config, StageLog(say, verbose=verbose))
+    command = _command(cell, where)
+    session = run_plan(cell.config, StageLog(say, verbose=verbose), shlex.join(command))
     seconds = time.monotonic() - started
-    folder, changed = keep_record(session, _command(cell, where), cell.record(), seconds, _finish)
+    folder, changed = keep_record(session, command, cell.record(), seconds, _finish)
     if not changed:
         say(f"nothing to do: all {len(session.done())} stages are reused, in {seconds:.1f} s")
     return open_run(folder.name, session.plan.store.root)
@@ -244,7 +244,7 @@ def plan_sweep(
 
     where = search(config_dir)
     cells = _cells(_texts(overrides, where), where)
-    return [cell.swept for cell in cells], outlooks([make_plan(cell.config) for cell in cells])
+    return [cell.swept for cell in cells], outlooks([make_plan(each.config, n) for n, each in enumerate(cells, 1)])
 
 
 def _texts(overrides: Sequence[Overrides], where: Search) -> list[str]:

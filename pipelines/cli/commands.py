@@ -131,10 +131,10 @@ def ls(options: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def gc(options: argparse.Namespace, overrides: list[str]) -> int:
-    """Show, and with --yes remove, what no run reaches."""
+    """Show, and with --yes remove, what no run reaches or wants."""
     from pipelines.past.garbage import collect_garbage
 
-    return collect_garbage(store_of(options, overrides), out, remove=options.yes)
+    return collect_garbage(store_of(options, overrides), out, remove=options.yes, forget=options.forget)
 
 
 def completion(options: argparse.Namespace, overrides: list[str]) -> int:

@@ -62,6 +62,7 @@ def command_line() -> argparse.ArgumentParser:
     verbs.add_parser("ls", parents=[overrides], help="runs and what they keep in the store")
     gc = verbs.add_parser("gc", parents=[overrides], help="show what no run reaches; --yes removes it")
     gc.add_argument("--yes", action="store_true")
+    gc.add_argument("--forget", default="", metavar="RUN", help="as if that run had never been; --yes gives it up")
     completion = verbs.add_parser("completion", parents=[common], help="a completion script for the shell")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser

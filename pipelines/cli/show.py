@@ -11,6 +11,7 @@ from conf.schema import WHAT, Config
 from conf.search import FOLDER, Search, shown
 from pipelines.cli.settings import Key, Layer, alternatives, file_layer, keys, override_layer, setter
 from pipelines.door import runs
+from pipelines.graph.records import intents
 from pipelines.past.garbage import folder_bytes, own_folders
 from pipelines.past.history import History
 from pipelines.past.sweep import heads, open_sweeps
@@ -97,9 +98,8 @@ def list_runs(root: Path, out: Out) -> int:
     finished = runs(root)
     if not finished:
         out(f"{root} holds no finished run: `siku run` makes one")
-        return 0
     sizes: dict[Path, int] = {}
-    width = max(len(run.name) for run in finished)
+    width = max((len(run.name) for run in finished), default=0)
     for run in finished:
         history = run.history
         folders = own_folders(history)
@@ -111,6 +111,10 @@ def list_runs(root: Path, out: Out) -> int:
     for sweep in sweeps:
         keys = ", ".join(heads(sweep.keys).values())
         out(f"sweep {sweep.name}  {_date(sweep.finished)}  {len(sweep.cells)} cells of {keys}")
+    for intent in intents(root):
+        out(f"unfinished {intent.name}  begun {_date(intent.began)}, {intent.state}: {intent.command}")
+    if not finished:
+        return 0
     told = f"{len(finished)} runs" + (f", {len(sweeps)} sweeps" if sweeps else "")
     out(f"{told}; together {sum(sizes.values()) / 1e6:.1f} MB, shared stages once")
     return 0

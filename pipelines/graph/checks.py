@@ -1,17 +1,22 @@
 """Mistakes that a plan can see: said before any work, each with the field, the value and the way out."""
 
 import difflib
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpus.crawling.source import Crawl, CrawlSource
 from corpus.filters import LanguageRule
 from corpus.order import OrderError, check_mixture
 from corpus.sources.capture import SourceError
+from pipelines.engine.identity import differences
 from pipelines.engine.stage import Stage
-from pipelines.engine.store import Artifact
+from pipelines.engine.store import Artifact, StoreError
 from pipelines.graph.finished import Finished
 from pipelines.graph.recipe import RecipeError
+from pipelines.graph.records import intents, named, record_of
 from pipelines.stages.extract import ExtractStage
 from pipelines.stages.filter import FilterStage
 from pipelines.stages.split import SplitStage
@@ -141,3 +146,21 @@ def notes(config: "Config") -> list[str]:
     """What may be meant and mostly is not, a sentence each."""
     trains = config.run.until in ("", "train", "evaluate") and config.run.steps > 0
     return schedule_notes(config.train, config.model.sequence_length, config.run.steps) if trains else []
+
+
+def check_name(root: Path, name: str, what: Mapping[str, Any]) -> None:
+    """Raise PlanError where a name is that of a run of another WHAT, whose results it would orphan."""
+    taken: dict[str, Any] = {}
+    with suppress(StoreError):  # a damaged record holds nothing that could be overwritten
+        if name in named(root):
+            taken = {key: value for key, value in record_of(root, name).body["config"].items() if key in what}
+    if not taken and name in (begun := {each.name: each for each in intents(root)}):
+        taken = dict(begun[name].what)
+    changed = differences(taken, dict(what)) if taken else []
+    if changed:
+        path, old, new = changed[0]
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise PlanError(
+            f"run.name={name!r} is the name of a run with another configuration ({path}: {json.dumps(old)} there, "
+            f"{json.dumps(new)} here{more}): choose another, or give that run up with `siku gc --forget {name} --yes`"
+        )

@@ -1,6 +1,5 @@
 """Stages of finished runs as inputs of a new one: known by their records, which say what they are."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +8,8 @@ from typing import Any
 
 from pipelines.engine.identity import Json, RunName
 from pipelines.engine.stage import Stage
+from pipelines.engine.store import StoreError
+from pipelines.graph.records import named, record_of
 
 Records = Mapping[str, Mapping[str, Any]]  # stages of a run's record by name
 ReadRun = Callable[[str], Records]
@@ -35,15 +36,13 @@ def reader(root: Path) -> ReadRun:
     """Reads the records of a store's runs. Raises RunError for a run that is not there, naming those that are."""
 
     def read(name: str) -> Records:
-        path = root / "runs" / name / "run.json"
+        if name not in (there := named(root)):
+            told = ", ".join(sorted(there)) or "none"
+            raise RunError(f"the store {root} has no finished run {name!r}; there are: {told}")
         try:
-            stages = json.loads(path.read_bytes())["stages"]
-        except FileNotFoundError:
-            there = ", ".join(sorted(each.parent.name for each in root.glob("runs/*/run.json"))) or "none"
-            raise RunError(f"the store {root} has no finished run {name!r}; there are: {there}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path} is not readable ({error!r}): run its command again") from error
-        return {stage["name"]: stage for stage in stages}
+            return {stage["name"]: stage for stage in record_of(root, name).body["stages"]}
+        except StoreError as error:
+            raise RunError(str(error)) from error
 
     return read
 

@@ -1,5 +1,6 @@
 """An ablation: the cells of a sweep as one graph, made together and scored on the same held-out documents."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pipelines.engine.identity import digest_of
 from pipelines.engine.stage import Stage
 from pipelines.graph.recipe import RecipeError
 from pipelines.graph.record import Finish, keep_record
-from pipelines.graph.run import Session, run_plans
+from pipelines.graph.run import Request, Session, run_plans
 from pipelines.graph.stage_log import StageLog
 
 if TYPE_CHECKING:
@@ -29,11 +30,14 @@ def multirun(cells: "Sequence[Cell]", commands: Sequence[Sequence[str]], log: St
 
     Raises RecipeError if cells cannot be compared.
     """
-    sessions = run_plans([cell.config for cell in cells], log, _same_yardstick)
-    runs = []
-    for number, (session, cell, command) in enumerate(zip(sessions, cells, commands, strict=True), 1):
+    requests = [
+        Request(cell.config, shlex.join(command), number)
+        for number, (cell, command) in enumerate(zip(cells, commands, strict=True), 1)
+    ]
+    sessions, runs = run_plans(requests, log, _same_yardstick), []
+    for session, cell, command in zip(sessions, cells, commands, strict=True):
         seconds = sum(outcome.seconds for outcome in session.done())
-        runs.append(keep_record(session, command, cell.record(), seconds, finish, number)[0])
+        runs.append(keep_record(session, command, cell.record(), seconds, finish)[0])
     distinct = {outcome.stage.digest for session in sessions for outcome in session.done()}
     log.say(f"{len(sessions)} cells, {sum(len(s.done()) for s in sessions)} stages, {len(distinct)} of them distinct")
     last = [session.done()[-1].stage.digest for session in sessions]

@@ -13,9 +13,10 @@ from pipelines.engine.files import Posix
 from pipelines.engine.identity import Json, differences
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
-from pipelines.graph.checks import PlanError, check, nearest
-from pipelines.graph.finished import reader
+from pipelines.graph.checks import PlanError, check, check_name, nearest
+from pipelines.graph.finished import Finished, reader
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
+from pipelines.graph.records import records
 from pipelines.graph.training import with_training
 from pipelines.graph.trunk import train_what
 from pipelines.stages.train import checkpoint
@@ -54,11 +55,35 @@ class Plan:
             return external("train", stage.digest, directory, {"step": step}) if done else None
         return self.store.find(stage.kind, stage.digest)
 
+    def run_name(self, cell: int | None = None) -> str:
+        """The run's folder name: given, or by what its last stage is."""
+        last = self.stages()[-1]
+        return given_name(self.config, cell) or f"{last.name}-{last.digest[:12]}"
+
+    def folders(self) -> list[Path]:
+        """Where the store keeps the plan's stages; a crawl still to be made with those before it."""
+        out = []
+        for stage in self.stages():
+            source = self.sources.get(stage.name)
+            if isinstance(stage, Finished):  # its own run reaches it
+                continue
+            if source is None or source.stage is not stage:
+                out.append(self.store.directory(stage.kind, stage.digest))
+            elif stage.kind != "files":
+                out.append(source.artifact.directory)
+        return out
+
     def stages(self) -> list[Stage]:
         """The graph's stages up to `run.until`, in order."""
         if self.graph is None:
             return [*(source.stage for source in self.sources.values()), *self.crawls.values()]
         return wanted(self.graph, self.config.run.until)
+
+
+def given_name(config: "Config", cell: int | None) -> str:
+    """The name that the configuration gives a run, with the cell's number in a sweep; empty where it gives none."""
+    name = config.run.name
+    return name if cell is None or not name else f"{name}-{cell}"
 
 
 def wanted(graph: Graph, until: str) -> list[Stage]:
@@ -89,12 +114,15 @@ def crawl_generations(directory: Path) -> list[Path]:
     return [directory / name for name in Posix(directory).folders() if name.startswith("crawl-")]
 
 
-def make_plan(config: "Config") -> Plan:
-    """Encode every stage and look each up. Reads no data: content hashes of files are cached.
+def make_plan(config: "Config", cell: int | None = None) -> Plan:
+    """Encode every stage and look each up. Reads no data: content hashes of files are cached. `cell` is the number of a
+    sweep's cell.
 
-    Raises PlanError or RecipeError for what cannot be made.
+    Raises PlanError or RecipeError for what cannot be made, or for a name that a run of another WHAT has.
     """
     root = Path(config.site.store)
+    if config.run.name:
+        check_name(root, given_name(config, cell), config.what())
     store, checksums = Store(root), Checksums(root / "checksums")
     sources: dict[str, Source] = {}
     crawls: dict[str, Stage] = {}
@@ -164,12 +192,7 @@ class Known:
 
 def earlier_runs(root: Path) -> list[Known]:
     """Finished runs, newest first."""
-    found = sorted((root / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    out = []
-    for path in found:
-        body = json.loads(path.read_text())
-        out.append(Known(path.parent.name, {stage["name"]: stage["identity"] for stage in body["stages"]}))
-    return out
+    return [Known(each.name, {s["name"]: s["identity"] for s in each.body["stages"]}) for each in records(root)]
 
 
 def why_new(stage: Stage, earlier: list[Known]) -> str:

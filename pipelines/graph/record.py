@@ -1,28 +1,21 @@
 """What stays of a run: `<store>/runs/<name>/run.json`, written last."""
 
 import json
-import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from corpus.fault import fault_point
-from pipelines.engine.files import Posix
+from pipelines.engine.files import Posix, ReadOnlyError, StoreError
 from pipelines.graph.finished import Finished
+from pipelines.graph.records import RECORD, end, record_of
 from pipelines.graph.run import Session
 
 Finish = Callable[[Session, Path, Mapping[str, Any], float], None]  # writes a run's report into its folder
-
-
-def run_name(session: Session, cell: int | None = None) -> str:
-    """The run's folder name: given (with the cell's number in a sweep), or by what its last stage is."""
-    last, name = session.done()[-1], session.config.run.name
-    if name:
-        return name if cell is None else f"{name}-{cell}"
-    return f"{last.stage.name}-{last.stage.digest[:12]}"
 
 
 def keep_record(
@@ -31,25 +24,37 @@ def keep_record(
     asked: Mapping[str, Any],
     seconds: float,
     finish: Finish,
-    cell: int | None = None,
 ) -> tuple[Path, bool]:
     """Write a run's folder unless it tells of just this already; the folder, and whether it did.
 
     `asked` is the configuration: its values (`config`), and as it was given (`given`). `finish` writes the report into
     the folder, from the record.
     """
-    folder = session.plan.store.root / "runs" / run_name(session, cell)
-    record, path = run_record(session, command, asked), folder / "run.json"
-    if path.exists() and all(outcome.reused for outcome in session.done()):
-        known = json.loads(path.read_text())
-        digests = [[(stage["name"], stage["digest"]) for stage in each["stages"]] for each in (known, record)]
-        if digests[0] == digests[1] and known["config"] == asked["config"]:
-            os.utime(path)
-            return folder, False
-    finish(session, folder, record, seconds)
-    fault_point("record:report")
-    Posix(folder).put(path.name, json.dumps(record, indent=1, sort_keys=True).encode())
-    return folder, True
+    root, name = session.plan.store.root, session.name
+    folder, record = root / "runs" / name, run_record(session, command, asked)
+    known = _known(root, name) if all(outcome.reused for outcome in session.done()) else {}
+    same = bool(known) and _content(known) == _content(record)
+    if same:
+        record = dict(known)
+    else:
+        finish(session, folder, record, seconds)
+        fault_point("record:report")
+    with suppress(ReadOnlyError) if same else nullcontext():  # the same again: it is now the latest
+        Posix(folder).put(RECORD, json.dumps(record, indent=1, sort_keys=True).encode())
+    end(root, name)
+    return folder, not same
+
+
+def _known(root: Path, name: str) -> Mapping[str, Any]:
+    """The record that a run's folder holds, or nothing where there is none or a damaged one."""
+    try:
+        return record_of(root, name).body
+    except StoreError:
+        return {}
+
+
+def _content(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return record["config"], [(stage["name"], stage["digest"]) for stage in record["stages"]]
 
 
 def run_record(session: Session, command: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pipelines.engine.memory import PeakMemory, worker_memory
 from pipelines.engine.stage import Context, Stage
 from pipelines.engine.store import Artifact, load, sealed
 from pipelines.graph import plan as planning
+from pipelines.graph import records
 from pipelines.graph.checks import notes
 from pipelines.graph.plan import Known, Plan
 from pipelines.graph.recipe import program
@@ -36,10 +37,20 @@ class Outcome:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A configuration to be run, the command that asks for it, and its number in a sweep."""
+
+    config: "Config"
+    command: str = ""
+    cell: int | None = None
+
+
 @dataclass
 class Session:
     """One cell of a run in progress. Cells of a sweep share `outcomes`: what one makes, the others reuse."""
 
+    request: Request
     plan: Plan
     log: StageLog
     earlier: list[Known]
@@ -50,6 +61,17 @@ class Session:
     def config(self) -> "Config":
         """The cell's configuration."""
         return self.plan.config
+
+    @property
+    def name(self) -> str:
+        """The run's folder name."""
+        return self.plan.run_name(self.request.cell)
+
+    def begin(self) -> None:
+        """Write down what is wanted, unless all of it is there."""
+        plan = self.plan
+        if plan.graph is None or any(plan.found(stage) is None for stage in plan.stages()):
+            records.begin(plan.store.root, self.name, self.request.command, plan.config.what(), plan.folders())
 
     def outcome(self, stage: Stage) -> Outcome:
         """What became of a stage; a trajectory is asked for by its step as well."""
@@ -110,7 +132,7 @@ class Session:
 
 
 def run_plans(
-    configs: "Sequence[Config]", log: StageLog, check: Callable[[list[Session]], None] | None = None
+    requests: Sequence[Request], log: StageLog, check: Callable[[list[Session]], None] | None = None
 ) -> list[Session]:
     """Make whatever the configurations miss, as one graph: a stage that cells share is made once.
 
@@ -120,20 +142,18 @@ def run_plans(
     sessions: list[Session] = []
     crawled: dict[str, Artifact] = {}  # run.snapshot=new means one new crawl, not one a cell
     with PeakMemory() as memory:
-        plans = [planning.make_plan(config) for config in configs]  # all, before any work
-        for note in dict.fromkeys(note for config in configs for note in notes(config)):
+        plans = [planning.make_plan(each.config, each.cell) for each in requests]  # all, before any work
+        for note in dict.fromkeys(note for each in requests for note in notes(each.config)):
             log.say(note)
-        for plan in plans:
-            session = Session(plan, log, planning.earlier_runs(plan.store.root), outcomes)
-            for crawl in plan.crawls.values():
-                if crawl.digest not in crawled:
-                    crawled[crawl.digest] = _crawl(session, crawl)
+        for request, plan in zip(requests, plans, strict=True):
+            session = Session(request, plan, log, planning.earlier_runs(plan.store.root), outcomes)
             if plan.crawls:
-                finished = {name: crawled[crawl.digest] for name, crawl in plan.crawls.items()}
-                session.plan = planning.with_snapshots(plan, finished)
+                _crawl_all(session, crawled)
             sessions.append(session)
         if check is not None:
             check(sessions)
+        for session in sessions:
+            session.begin()
         for session in sessions:
             for stage in session.plan.stages():
                 if not session.has(stage):
@@ -144,9 +164,23 @@ def run_plans(
     return sessions
 
 
-def run_plan(config: "Config", log: StageLog) -> Session:
+def _crawl_all(session: Session, crawled: dict[str, Artifact]) -> None:
+    """Make the crawls of a plan, but for those that `crawled` has, and plan what follows them."""
+    session.begin()
+    plan, name = session.plan, session.name
+    for crawl in plan.crawls.values():
+        if crawl.digest not in crawled:
+            crawled[crawl.digest] = _crawl(session, crawl)
+    finished = {name: crawled[crawl.digest] for name, crawl in plan.crawls.items()}
+    session.plan = planning.with_snapshots(plan, finished)
+    if session.name != name:  # that of what follows
+        session.begin()
+        records.end(plan.store.root, name)
+
+
+def run_plan(config: "Config", log: StageLog, command: str = "") -> Session:
     """Make whatever one configuration misses. Raises what a stage raised."""
-    return run_plans([config], log)[0]
+    return run_plans([Request(config, command)], log)[0]
 
 
 def _settle(session: Session, stage: Stage, cells: list[Session]) -> None:

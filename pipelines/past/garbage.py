@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.engine.files import Posix
+from pipelines.engine.files import Posix, StoreError
 from pipelines.engine.lease import KEY as LEASE
-from pipelines.engine.lease import Lease, Watch, holder
+from pipelines.engine.lease import Lease, Watch, holder, runs
 from pipelines.engine.store import MANIFEST, Store
-from pipelines.past.history import History, open_run, run_names
+from pipelines.graph.records import intents, named
+from pipelines.past.history import History, histories
 
 Out = Callable[[str], None]
 
@@ -23,14 +24,23 @@ def own_folders(history: History) -> set[Path]:
     return {stage.directory for stage in stages if stage.kind != "files"}
 
 
-def collect_garbage(root: Path, out: Out, remove: bool = False) -> int:
-    """Show what no run reaches, and remove it if asked; 1 where a run in progress forbids that."""
-    reachable: set[Path] = set()
-    for name in run_names(root):
-        reachable |= own_folders(open_run(root, name))
+def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = "") -> int:
+    """Show what no run reaches or wants, and remove it if asked; `forget` gives a run up first.
+
+    Returns 1 where nothing may be removed, for a damaged run.json does not tell what its run needs.
+    """
+    if forget:
+        _check_forget(root, forget)
+    kept = [history for history in histories(root) if history.name != forget]
+    reachable = {folder for history in kept for folder in own_folders(history)}
     folders = list(Store(root).stage_folders())
-    busy = [(folder, owner) for folder in folders if (owner := holder(Posix(folder)))]
-    garbage = [folder for folder in folders if folder not in reachable and folder not in {f for f, _ in busy}]
+    busy = {folder: owner for folder in folders if (owner := holder(Posix(folder)))}
+    wanted = _wanted(root, forget)
+    garbage = [
+        folder
+        for folder in folders
+        if folder not in reachable and folder not in busy and not any(map(folder.is_relative_to, wanted))
+    ]
     total = 0
     for folder in garbage:
         size = folder_bytes(folder)
@@ -38,20 +48,42 @@ def collect_garbage(root: Path, out: Out, remove: bool = False) -> int:
         place = folder.relative_to(root)
         unfinished = "" if (folder / MANIFEST).exists() or place.parts[0] == "train" else "  unfinished"
         out(f"{size / 1e6:>10.2f} MB  {place}{unfinished}")
-    for folder, owner in busy:
+    for folder, owner in busy.items():
         out(f"    in use     {folder.relative_to(root)}, by {owner}")
-    word = "reach" if len(run_names(root)) != 1 else "reaches"
+    for intent in intents(root):
+        if intent.name != forget:
+            out(f"kept for run {intent.name}, {intent.state} (`siku gc --forget {intent.name}`): {intent.command}")
+    word = "reach" if len(kept) != 1 else "reaches"
     out(f"{total / 1e6:.2f} MB in {len(garbage)} of {len(folders)} stage folders that no run {word}")
     if not remove:
         out("nothing removed: `siku gc --yes` removes them" if garbage else "nothing to remove")
         return 0
-    if busy:  # what it has finished so far is reached by no run.json yet
-        out("nothing removed: a run is in progress; wait for its end")
+    if damaged := {*named(root)} - {history.name for history in kept} - {forget}:
+        out(f"nothing removed: what {', '.join(sorted(damaged))} needs is not known, for its run.json is damaged")
         return 1
+    if forget:
+        Store(root).files.delete(f"runs/{forget}")
+        out(f"forgot run {forget}")
     for folder in garbage:
-        _remove(folder, out)
+        if not any(map(folder.is_relative_to, _wanted(root, forget))):  # by a run that began meanwhile
+            _remove(folder, out)
     out(f"removed {total / 1e6:.2f} MB" if garbage else "nothing to remove")
     return 0
+
+
+def _check_forget(root: Path, name: str) -> None:
+    """Raise StoreError for a run that there is not, or that is in progress."""
+    begun = {intent.name: intent for intent in intents(root)}
+    if name not in begun and name not in named(root):
+        there = sorted({*begun, *named(root)})
+        raise StoreError(f"--forget {name!r}: {root} holds no such run; it holds {', '.join(there[:8]) or 'none'}")
+    if name in begun and runs(begun[name].owner):
+        raise StoreError(f"--forget {name!r}: that run is {begun[name].state}: stop it first")
+
+
+def _wanted(root: Path, forget: str) -> set[Path]:
+    """Folders that begun runs want; of a crawl still to be made, the one that holds all its snapshots."""
+    return {root / key for intent in intents(root) if intent.name != forget for key in intent.wants}
 
 
 def _remove(folder: Path, out: Out) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from corpus.verdict import Tally
 from pipelines.engine.stage import Context, Makes
 from pipelines.engine.store import Artifact, Store, StoreError
+from pipelines.graph.records import named, record_of, records
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,15 +269,16 @@ def _parts(stages: Mapping[str, Past], union: Past) -> dict[str, Chain]:
     return out
 
 
-def run_names(root: Path) -> list[str]:
-    """Finished runs, newest first."""
-    found = sorted((root / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [path.parent.name for path in found]
+def histories(root: Path) -> list[History]:
+    """Finished runs, newest first; a damaged one is passed over, with a warning."""
+    return [History(root, each.name, each.body) for each in records(root)]
 
 
 def open_run(store_root: Path, name: str) -> History:
     """A finished run by name, or the latest for an empty name. Raises StoreError naming the runs there are."""
-    names = run_names(store_root)
+    names = named(store_root)
+    if not name:
+        names = [each.name for each in records(store_root)]
     if not names:
         raise StoreError(
             f"{store_root} holds no finished run: `siku run` makes one, site.store=PATH names another store"
@@ -284,8 +286,4 @@ def open_run(store_root: Path, name: str) -> History:
     chosen = name or names[0]
     if chosen not in names:
         raise StoreError(f"--run {name!r}: {store_root} holds no such run; it holds {', '.join(names[:8])}")
-    path = store_root / "runs" / chosen / "run.json"
-    try:
-        return History(store_root, chosen, json.loads(path.read_text()))
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{path} is not readable ({error}): run the same command again") from error
+    return History(store_root, chosen, record_of(store_root, chosen).body)

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from corpus.document import canonical_url, key_prefix, raw_ids
 from pipelines.engine.store import Artifact
-from pipelines.past.history import History, Past, open_run, run_names
+from pipelines.graph.records import named
+from pipelines.past.history import History, Past, open_run
 from pipelines.past.masked import masked
 from pipelines.past.samples import documents, printable
 from pipelines.stages.shard import shard_count_runs, shards_of_ids
@@ -135,7 +136,7 @@ def labels(history: History, ids: Iterable[bytes], *, raw: bool = False) -> dict
     out = {identifier: label(told[place.shard, place.row], raw=raw) for identifier, place in found.items()}
     for run in dict.fromkeys(run for run, _ in history.earlier):
         missing = asked - out.keys()
-        if missing and run in run_names(history.root):
+        if missing and run in named(history.root):
             names = labels(open_run(history.root, run), missing, raw=raw)
             out |= {identifier: f"{name}, of run {run}" for identifier, name in names.items()}
     return out

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.engine.files import Posix
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import StoreError
 from pipelines.graph.checks import notes
 from pipelines.graph.multirun import check_yardstick
 from pipelines.graph.plan import Plan, earlier_runs, free_bytes, to_be_written, why_new
-from pipelines.past.history import History, open_run, run_names
+from pipelines.past.history import History, histories
+from pipelines.stages.train import checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +113,16 @@ def outlooks(plans: Sequence[Plan]) -> list[Outlook]:
 def _last_step(plan: Plan, stage: Stage) -> int:
     """The last checkpoint of a trajectory before the step asked for."""
     folder = plan.store.directory(stage.kind, stage.digest)
-    steps = [int(path.parent.name.removeprefix("step-")) for path in folder.glob("step-*/manifest.json")]
+    names = [name.removeprefix("step-") for name in Posix(folder).folders() if name.startswith("step-")]
+    steps = [int(name) for name in names if name.isdecimal() and checkpoint(folder, int(name)) is not None]
     return max((step for step in steps if step <= plan.config.run.steps), default=0)
 
 
 def _took(root: Path) -> dict[str, float]:
     """Seconds that stages took, by name, when the runs of this store last made them; of training, those of a step."""
     out: dict[str, float] = {}
-    for name in run_names(root):
-        for stage, seconds in _made(open_run(root, name)).items():
+    for history in histories(root):
+        for stage, seconds in _made(history).items():
             out.setdefault(stage, seconds)
     return out
 

@@ -54,8 +54,9 @@ def ran(plan, name, at):
     """Leave the record of a finished run."""
     path = plan.store.root / "runs" / name / "run.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    stages = [{"name": stage.name, "identity": stage.identity} for stage in plan.stages()]
-    path.write_text(json.dumps({"stages": stages}))
+    rest = {"kind": "", "makes": "", "digest": "", "directory": "", "reused": False, "seconds": 0, "inputs": {}}
+    stages = [{"name": stage.name, "identity": stage.identity, **rest} for stage in plan.stages()]
+    path.write_text(json.dumps({"stages": stages, "command": "", "config": {}, "finished": at, "steps": 0}))
     os.utime(path, (at, at))
 
 

@@ -102,7 +102,7 @@ def test_a_new_snapshot_is_one_for_all_cells(tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(run, "_crawl", fetch)
-    sessions = run.run_plans(configs, SILENT)
+    sessions = run.run_plans([run.Request(config) for config in configs], SILENT)
     assert len(crawled) == 1 and len({session.plan.stages()[0].digest for session in sessions}) == 1
 
 

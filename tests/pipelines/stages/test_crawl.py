@@ -12,7 +12,7 @@ from corpus.crawling.frontier import Frontier
 from corpus.crawling.hosts import crawl_hosts
 from corpus.crawling.journal import Journal
 from corpus.crawling.source import Crawl
-from pipelines.graph.run import run_plans
+from pipelines.graph.run import Request, run_plans
 from pipelines.graph.stage_log import StageLog
 from tests.corpus.crawling.support import HTML, answer, html, page, raw_server, what, where
 
@@ -29,7 +29,7 @@ def configuration(store, served, *overrides):
 
 
 def crawled(config):
-    (session,) = run_plans([config], StageLog(lambda line: None))
+    (session,) = run_plans([Request(config)], StageLog(lambda line: None))
     (snapshot,) = [each.artifact for each in session.outcomes.values() if each.stage.kind == "snapshot"]
     return snapshot
 

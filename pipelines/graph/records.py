@@ -1,0 +1,124 @@
+"""What `<store>/runs/<name>/` tells: `run.json` of a run that has finished, `intent.json` of one that has begun.
+
+An intent is written before any work and goes when the record is there. So `siku gc` knows what a run in progress, or an
+interrupted one, still wants.
+"""
+
+import json
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.fault import fault_point
+from pipelines.engine.files import Listed, ReadOnlyError, StoreError, StoreWarning
+from pipelines.engine.lease import Owner, runs, this_process
+from pipelines.engine.store import Store
+
+RECORD, INTENT = "run.json", "intent.json"
+_FIELDS = frozenset({"command", "config", "finished", "stages", "steps"})
+_STAGE = frozenset({"name", "kind", "makes", "digest", "directory", "reused", "seconds", "identity", "inputs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A finished run, as its run.json tells it."""
+
+    name: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A run that has begun: what it wants of the store, as keys of stage folders, and who is at it."""
+
+    name: str
+    command: str
+    began: float  # seconds since 1970
+    what: Mapping[str, Any]  # the configuration's WHAT, as plain values
+    wants: tuple[str, ...]
+    owner: Owner
+
+    @property
+    def state(self) -> str:
+        """`in progress, by ...`, or `interrupted`."""
+        running = runs(self.owner)
+        if running is None:
+            return f"in progress or interrupted, by {self.owner}"
+        return f"in progress, by {self.owner}" if running else "interrupted"
+
+
+def record_of(root: Path, name: str) -> Record:
+    """A finished run. Raises StoreError for a damaged run.json."""
+    files, key = Store(root).files, f"runs/{name}/{RECORD}"
+    try:
+        body = json.loads(files.read(key))
+        if lacking := _FIELDS - body.keys() or {f for stage in body["stages"] for f in _STAGE - stage.keys()}:
+            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{files.local(key)} is damaged ({error}): run the same command again, or give the run up with `siku gc "
+            f"--forget {name} --yes`"
+        ) from error
+    return Record(name, body)
+
+
+def records(root: Path) -> list[Record]:
+    """Finished runs, newest first; a damaged one is passed over, with a warning."""
+    found = []
+    for name in named(root):
+        try:
+            found.append(record_of(root, name))
+        except StoreError as error:
+            warnings.warn(f"a run is passed over: {error}", StoreWarning, stacklevel=2)
+    return found
+
+
+def named(root: Path) -> list[str]:
+    """Names of runs that have a run.json, whole or not, newest first."""
+    heads = dict(_heads(root, RECORD))
+    return sorted(heads, key=lambda name: -heads[name].modified_ns)
+
+
+def _heads(root: Path, file: str) -> Iterator[tuple[str, Listed]]:
+    files = Store(root).files
+    for name in files.folders("runs"):
+        head = files.head(f"runs/{name}/{file}")
+        if head is not None:
+            yield name, head
+
+
+def intents(root: Path) -> list[Intent]:
+    """Runs that have begun and not finished. Raises StoreError for a damaged intent."""
+    return [intent_of(root, name) for name, _ in _heads(root, INTENT)]
+
+
+def intent_of(root: Path, name: str) -> Intent:
+    """What a begun run wants. Raises StoreError for a damaged intent."""
+    files, key = Store(root).files, f"runs/{name}/{INTENT}"
+    try:
+        body = json.loads(files.read(key))
+        intent = Intent(**{**body, "wants": tuple(body["wants"]), "owner": Owner(**body["owner"])})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{files.local(key)} is damaged ({error}), so that what run {name} wants is not known: run its command "
+            "again, or remove that file"
+        ) from error
+    return intent
+
+
+def begin(root: Path, name: str, command: str, what: Mapping[str, Any], folders: Sequence[Path]) -> None:
+    """Write down what a run wants, by this process."""
+    wants = tuple(folder.relative_to(root).as_posix() for folder in folders)
+    intent = Intent(name, command, time.time(), what, wants, this_process())
+    Store(root).files.put(f"runs/{name}/{INTENT}", json.dumps(asdict(intent), indent=1).encode())
+    fault_point("record:begun")
+
+
+def end(root: Path, name: str) -> None:
+    """Take an intent back: the run's record tells the same, or its name has changed."""
+    with suppress(ReadOnlyError):
+        Store(root).files.delete(f"runs/{name}/{INTENT}")
