@@ -132,6 +132,7 @@ def test_ls_tells_each_run(tmp_path):
     write_report(history, history.folder, Spent(1.0, None))
     second = tmp_path / "runs" / "第二"
     shutil.copytree(history.folder, second)
+    os.utime(second / "run.json", (time.time() + 9,) * 2)
     status, text = said(list_runs, tmp_path)
     assert status == 0
     assert [line.split()[0] for line in text.splitlines()[:-1]] == ["第二", "demo"]
