@@ -4,14 +4,19 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from corpus.configuration import FileRef
 from corpus.shard import sha256_file
-from pipelines.engine.files import Posix
+from pipelines.engine.files import Posix, ReadOnlyError
 
 RACY_NS = 2_000_000_000  # a file changed this recently may change again within one tick of its file system's clock
+SAVE_BYTES = 1 << 30  # hashed between two saves of the cache, and an eighth of what is hashed: a kill loses no more
+THREADS = min(8, os.cpu_count() or 1)  # hashing lets go of the interpreter
 
 
 class Checksums:
@@ -23,16 +28,15 @@ class Checksums:
     @staticmethod
     def size(reference: FileRef) -> int:
         """Bytes of a file, or of all files in a folder; nothing is read."""
-        path = reference.resolve()
-        return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+        return sum(file.stat().st_size for _, file in _files(reference.resolve()))
 
     def __call__(self, reference: FileRef) -> str:
-        """A file's hash covers its name and bytes; a folder's the relative names and bytes of all it holds."""
+        """A file's hash covers its name and bytes; a folder's the relative names and bytes of all it holds.
+
+        Names that begin with a dot are no part of a folder, as they are none of a source.
+        """
         path = reference.resolve()
-        if path.is_file():
-            files = [(path.name, path)]
-        else:
-            files = sorted((p.relative_to(path).as_posix(), p) for p in path.rglob("*") if p.is_file())
+        files = sorted(_files(path))
         stats = [self._stat(file) for _, file in files]
         stamp = [[name, *stat] for (name, _), stat in zip(files, stats, strict=True)]
         entry = self._cache / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
@@ -40,15 +44,24 @@ class Checksums:
         if known["stamp"] == stamp and known["sha256"]:
             return str(known["sha256"])
         previous = {row[0]: (row, each) for row, each in zip(known["stamp"], known["each"], strict=True)}
-        each = []
-        for (name, file), row in zip(files, stamp, strict=True):
-            seen = previous.get(name)
-            each.append(seen[1] if seen and seen[0] == row else sha256_file(file))
-        listing = "".join(f"{sha}  {name}\n" for (name, _), sha in zip(files, each, strict=True))
-        total = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
-        if max((stat[1] for stat in stats), default=0) < time.time_ns() - RACY_NS:
-            self._save(entry, {"path": str(path), "stamp": stamp, "each": each, "sha256": total})
+        each: dict[str, str] = {
+            str(row[0]): previous[row[0]][1] for row in stamp if previous.get(row[0], ("",))[0] == row
+        }
+        self._hash([file for name, file in files if name not in each], stamp, each, entry)
+        total = _listing(each)
+        self._save(entry, stamp, each, total)
         return total
+
+    def _hash(self, fresh: list[Path], stamp: list[list[Any]], each: dict[str, str], entry: Path) -> None:
+        """Hash files into `each`, several at a time; what is done is saved as it goes."""
+        rows, done, saved = [row for row in stamp if row[0] not in each], 0, 0
+        with ThreadPoolExecutor(THREADS) as pool:
+            for row, sha in zip(rows, pool.map(sha256_file, fresh), strict=True):
+                each[row[0]] = sha
+                done += row[1]
+                if done - saved >= max(SAVE_BYTES, done // 8):
+                    self._save(entry, [row for row in stamp if row[0] in each], each, "")
+                    saved = done
 
     @staticmethod
     def _stat(file: Path) -> list[int]:
@@ -60,10 +73,39 @@ class Checksums:
         empty: dict[str, Any] = {"stamp": [], "each": [], "sha256": ""}
         try:
             loaded = json.loads(entry.read_text())
-            usable = len(loaded["stamp"]) == len(loaded["each"]) and bool(loaded["sha256"])
+            usable = len(loaded["stamp"]) == len(loaded["each"]) and isinstance(loaded["sha256"], str)
         except (FileNotFoundError, ValueError, KeyError, TypeError):  # a torn cache entry costs one more read
             return empty
         return loaded if usable else empty
 
-    def _save(self, entry: Path, value: dict[str, object]) -> None:
-        Posix(self._cache).put(entry.name, json.dumps(value).encode())
+    def _save(self, entry: Path, stamp: list[list[Any]], each: dict[str, str], total: str) -> None:
+        """Write the cache, but for files that changed just now; on a store that is read-only there is none."""
+        settled = [row for row in stamp if row[2] < time.time_ns() - RACY_NS]
+        body = {
+            "stamp": settled,
+            "each": [each[row[0]] for row in settled],
+            "sha256": total if len(settled) == len(stamp) else "",
+        }
+        with suppress(ReadOnlyError):
+            Posix(self._cache).put(entry.name, json.dumps(body).encode())
+
+
+def _files(path: Path) -> Iterator[tuple[str, Path]]:
+    """A file by its name, or the files below a folder by their relative paths; links to folders are not entered."""
+    if path.is_file():
+        yield path.name, path
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for file in (Path(folder) / name for name in names if not name.startswith(".")):
+            if file.is_file():
+                yield file.relative_to(path).as_posix(), file
+
+
+def _listing(each: dict[str, str]) -> str:
+    """The hash of names and hashes, in order of name; lengths tell where a name ends, whatever it holds."""
+    digest = hashlib.sha256()
+    for name in sorted(each):
+        data = os.fsencode(name)
+        digest.update(b"%d %b %b\n" % (len(data), data, each[name].encode()))
+    return digest.hexdigest()

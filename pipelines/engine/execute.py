@@ -5,13 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from corpus.verdict import ReconciliationError, Tally
 from pipelines.engine.files import Posix, explained
-from pipelines.engine.identity import Json
+from pipelines.engine.identity import Json, differences
 from pipelines.engine.lease import Lease, Watch
 from pipelines.engine.progress import Progress
 from pipelines.engine.runner import Workers, run_phase
@@ -85,6 +86,15 @@ def _finished(stage: Stage, context: Context) -> bool:
     return load(stage.kind, stage.digest, context.directory) is not None
 
 
+def _refuse_changed(stage: Stage) -> None:
+    """Raise StoreError where a file that the stage read is not what it was when the stage was named: it would be kept
+    under the old name. Files are asked for their times again, and read where those have changed."""
+    for each in (stage, *(source for source in stage.inputs.values() if source.kind == "files")):
+        if changed := differences(dict(each.identity), dict(replace(each).identity)):
+            fields = ", ".join(path.removeprefix("what.") for path, _, _ in changed)
+            raise StoreError(f"{each.name}: what {fields} names has changed since it was planned: run again")
+
+
 def _seal(
     program: Program, stage: Stage, context: Context, phases: Sequence[Phase], started: float, sharing: int
 ) -> None:
@@ -112,6 +122,7 @@ def _seal(
         "bytes_read": sum(input_bytes(context).values()) or sealed.tally.bytes_in,
         "python": sys.version.split()[0],
     }
+    _refuse_changed(stage)
     seal(
         context.directory,
         stage.identity,

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+from corpus.fault import fault_point
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -23,6 +25,7 @@ def main() -> None:
     """As Beam's own entry point. A terminal's Ctrl-C reaches every process of its group: the run alone ends by it."""
     die_with_parent(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    fault_point("worker:start")
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv[:1])

@@ -163,7 +163,8 @@ def unreached(moments: Mapping[str, bool]) -> list[str]:
 
 def one_a_site(moments: Mapping[str, bool], rng: random.Random) -> dict[str, bool]:
     """One moment, drawn, of every fault point; three of those in a trainer, which takes seconds to start."""
-    drawn = {rng.choice([name for name in moments if re.fullmatch(p, name)]) for p in call_sites().values()}
+    each = ([name for name in moments if re.fullmatch(pattern, name)] for pattern in call_sites().values())
+    drawn = {rng.choice(names) for names in each if names}
     in_trainer = sorted(name for name in drawn if moments[name])
     drawn -= {*in_trainer} - {*rng.sample(in_trainer, 3)}
     return {name: child for name, child in moments.items() if name in drawn}
@@ -179,7 +180,7 @@ def busy_kills(moments: Mapping[str, bool], number: int) -> Iterator[Kill]:
     """Ends of a run while its workers are at it: of the parent and of the group in turn, the other in the next round;
     before a commit of the worker alone as well."""
     for index, name in enumerate(name for name, child in moments.items() if child):
-        if name.endswith(":commit"):
+        if name.endswith((":commit", ":start")):
             yield Kill(name, "kill", workers=True)
         yield Kill(name, ACTIONS[1:][(index + number) % 2], workers=True)
 
@@ -272,10 +273,10 @@ def rounds(folder: Path, rng: random.Random, count: int, *, brief: bool) -> list
     """Every moment in each of `count` stores, then those while workers are at it; what is wrong."""
     site, wrong = small_site(folder / "site.tar.xz"), list[str]()
     wanted, moments = undisturbed(arguments(folder / "alone", site))
-    if missing := unreached(moments):
-        return [f"fault points that the run does not reach: {missing}"]
     base = [*arguments(folder / "busy", site), f"run.until={BUSY_UNTIL}"]
     busy_wanted, busy_moments = undisturbed(base, workers=True)
+    if missing := unreached({**moments, **busy_moments}):
+        return [f"fault points that no run reaches: {missing}"]
     print(f"{len(moments)} moments of {len(call_sites())} fault points, {len(busy_moments)} with workers", flush=True)
     for number in range(count):
         store, busy = folder / f"round-{number}", folder / f"busy-{number}"

@@ -54,6 +54,13 @@ def table_of(what: What, item: int) -> pa.Table:
     return pa.table([ids, keys], schema=SCHEMA)
 
 
+def listening(pid: int) -> list[str]:
+    """Addresses at which a process listens, as the kernel writes them (proc(5), net/tcp): `0100007F:1F90`."""
+    own = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}  # noqa: PTH115
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in own]
+
+
 def scatter_item(item: Work, attempt: Attempt) -> None:
     """First phase: rows by bucket of their id, through one scatter file."""
     context = item.context
@@ -63,6 +70,8 @@ def scatter_item(item: Work, attempt: Attempt) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if context.what.fails == f"interrupts {item.name}":  # as a terminal's Ctrl-C does
         os.killpg(os.getpgrp(), signal.SIGINT)
+    if context.where.get("listening"):
+        Path(f"{context.where['listening']}-{item.name}").write_text("\n".join(listening(os.getppid())))
     if context.where.get("log"):
         with Path(context.where["log"]).open("a") as log:
             log.write(f"{item.name} {os.getpid()}\n")

@@ -1,6 +1,8 @@
 """Files count by content; a warm plan reads none of them."""
 
+import hashlib
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -96,6 +98,62 @@ def test_a_torn_cache_costs_one_more_read(tmp_path, read, body):
     assert Checksums(tmp_path / "cache")(reference) == first and len(read) == 2
     assert Checksums(tmp_path / "cache")(reference) == first and len(read) == 2
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [entry.name]
+
+
+def test_a_name_may_hold_anything(tmp_path):
+    """S12: a newline made a name look like another file's line."""
+    sums, sha = Checksums(tmp_path / "cache"), hashlib.sha256(b"1").hexdigest()
+    write(tmp_path / "a/x", "1")
+    write(tmp_path / "a/y", "1")
+    write(tmp_path / f"b/x\n{sha}  y", "1")
+    (tmp_path / "c").mkdir()
+    (tmp_path / os.fsdecode(b"c/\xff\xfe")).write_text("1")
+    assert len({sums(FileRef(str(tmp_path / name))) for name in "abc"}) == 3
+
+
+def test_names_that_begin_with_a_dot_are_no_part_of_a_folder(tmp_path):
+    """As they are none of a source: a desktop's notes made everything new."""
+    sums = Checksums(tmp_path / "cache")
+    write(tmp_path / "a/深/x.html", "1")
+    base, size = sums(FileRef(str(tmp_path / "a"))), sums.size(FileRef(str(tmp_path / "a")))
+    for stray in (".DS_Store", ".git/HEAD", "深/.x.html.swp", ".siku/runs/r/run.json"):
+        write(tmp_path / "a" / stray, "2")
+    assert (sums(FileRef(str(tmp_path / "a"))), sums.size(FileRef(str(tmp_path / "a")))) == (base, size)
+    assert sums(write(tmp_path / ".hidden", "1")) != base  # named itself, it counts
+
+
+def test_what_is_hashed_is_kept_though_the_rest_is_not(tmp_path, monkeypatch):
+    """H12: a kill after hours cost them all."""
+    for number in range(40):
+        write(tmp_path / f"d/{number:02d}", "x" * 100)
+    monkeypatch.setattr(checksum, "SAVE_BYTES", 1000)
+    monkeypatch.setattr(checksum, "THREADS", 4)
+    real, seen = checksum.sha256_file, []
+
+    def failing(path):
+        seen.append(path.name)
+        if path.name == "30":
+            raise KeyboardInterrupt
+        return real(path)
+
+    monkeypatch.setattr(checksum, "sha256_file", failing)
+    with pytest.raises(KeyboardInterrupt):
+        Checksums(tmp_path / "cache")(FileRef(str(tmp_path / "d")))
+    monkeypatch.setattr(checksum, "sha256_file", lambda path: seen.append(path.name) or real(path))
+    seen.clear()
+    whole = Checksums(tmp_path / "cache")(FileRef(str(tmp_path / "d")))
+    assert sorted(seen) == [f"{number:02d}" for number in range(30, 40)]
+    assert Checksums(tmp_path / "elsewhere")(FileRef(str(tmp_path / "d"))) == whole
+
+
+def test_files_are_hashed_together(tmp_path, monkeypatch):
+    """H12: each waits for the other."""
+    monkeypatch.setattr(checksum, "THREADS", 2)
+    both, real = threading.Barrier(2, timeout=60), checksum.sha256_file
+    monkeypatch.setattr(checksum, "sha256_file", lambda path: (both.wait() and "") or real(path))
+    write(tmp_path / "d/a", "1")
+    write(tmp_path / "d/b", "2")
+    assert len(Checksums(tmp_path / "cache")(FileRef(str(tmp_path / "d")))) == 64
 
 
 def test_a_missing_file_is_named(tmp_path):

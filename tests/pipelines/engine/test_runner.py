@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from corpus import fault
+from corpus.fault import VARIABLE
 from pipelines.engine.progress import Progress
 from pipelines.engine.runner import ItemFailedError, Workers, run_phase
 from pipelines.engine.stage import Item
@@ -18,7 +20,11 @@ def test_in_memory_multi_processing_and_plain_calls_make_the_same_bytes(tmp_path
     plain = build(tmp_path / "a", "plain")
     assert build(tmp_path / "b", "beam", log=str(tmp_path / "log1")) == plain
     log = tmp_path / "log2"
-    assert build(tmp_path / "c", "beam", workers=2, bytes=100 << 20, pause=0.2, log=str(log)) == plain
+    more = {"pause": 0.2, "log": str(log), "listening": str(tmp_path / "listening")}
+    assert build(tmp_path / "c", "beam", workers=2, bytes=100 << 20, **more) == plain
+    addresses = {line for path in tmp_path.glob("listening-*") for line in path.read_text().splitlines()}
+    hosts = {address.partition(":")[0] for address in addresses}
+    assert len(addresses) >= 4 and hosts <= {"0100007F", "0000000000000000FFFF00000100007F"}  # S7: 127.0.0.1
     assert len({line.split()[1] for line in (tmp_path / "log1").read_text().splitlines()}) == 1
     lines = log.read_text().splitlines()
     assert sorted(line.split()[0] for line in lines) == [f"{i:05d}" for i in range(ITEMS)]
@@ -77,6 +83,17 @@ def test_a_worker_that_is_killed_ends_the_run(tmp_path, capfd):
     log = str(caught.value).rpartition(" ")[2]
     assert log.endswith("worker.log") and "sdk_worker" in Path(log).read_text()
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_workers_that_die_before_their_first_word_end_the_run(tmp_path, capfd, monkeypatch):
+    """S6: nothing has been asked of them yet, so that there was nothing to fail."""
+    monkeypatch.setenv(VARIABLE, "worker:start")
+    monkeypatch.setenv(fault._FIRST, "")
+    with pytest.raises(RuntimeError, match=r"a worker process died, .*: lower site\.workers and run again"):
+        build(tmp_path, "beam", workers=2, bytes=100 << 20)
+    assert "Traceback" not in "".join(capfd.readouterr())
+    monkeypatch.delenv(VARIABLE)
+    assert build(tmp_path, "plain") == build(tmp_path / "alone", "plain")
 
 
 def test_a_plain_program_raises_what_its_item_raised(tmp_path):

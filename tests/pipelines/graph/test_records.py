@@ -23,6 +23,7 @@ from pipelines.graph.run import Request, run_plans
 from pipelines.graph.stage_log import StageLog
 from pipelines.past.garbage import collect_garbage
 from pipelines.past.history import histories, open_run
+from pipelines.stages import extract
 
 SILENT = StageLog(lambda line: None)
 RECIPE = "recipe={source: {kind: jsonl, path: FILE}, extract: {kind: extract, input: source}}"
@@ -142,6 +143,21 @@ def test_a_sweep_s_cells_have_their_own_names(given, root):
     make_plan(load_cell([*given, "recipe.source.max_file_bytes=99999"]).config)  # 甲 itself is free
     with pytest.raises(PlanError, match=r"run\.name='甲-2'"):
         make_plan(load_cell([*given, "recipe.source.max_file_bytes=99999"]).config, 2)
+
+
+def test_a_source_that_changes_under_a_run_is_not_kept_under_its_old_name(given, root, tmp_path, monkeypatch):
+    """H5."""
+    real = extract._seal
+
+    def sealing(context):
+        (tmp_path / "in.jsonl").write_text('{"id": 1, "text": "另一页，长一些"}\n', "utf-8")
+        return real(context)
+
+    program = replace(extract.PROGRAM, seal=sealing)
+    monkeypatch.setattr("pipelines.graph.run.program", lambda kind: program)
+    with pytest.raises(StoreError, match=r"source: what path.* names has changed since it was planned: run again"):
+        run(given)
+    assert not list((root / "extract").glob("*/*/manifest.json"))
 
 
 @pytest.mark.parametrize("body", TORN)
