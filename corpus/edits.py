@@ -3,8 +3,10 @@
 from typing import Annotated
 
 from corpus.edit import Edit
+from corpus.line_rules import Lines
 from corpus.normalize import Normalize
 from corpus.pii import Mask
 from corpus.plugins import Family
+from corpus.simplify import Simplify
 
-AnyEdit = Annotated[Edit, Family("edit", (Normalize, Mask), {"siku.edits": Edit})]
+AnyEdit = Annotated[Edit, Family("edit", (Lines, Mask, Normalize, Simplify), {"siku.edits": Edit})]

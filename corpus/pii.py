@@ -117,8 +117,8 @@ _ID18 = (
 )
 _ITEM = re.compile(
     rf"(?P<email>{_EMAIL})|(?=[\d(+])(?:{_front('/')}(?:(?P<id18>{_ID18})|(?P<id15>[1-9]\d{{14}})|(?P<mobile1>{_MOBILE}))"
-    rf"|{_front('/:,')}(?:(?P<phone>{'|'.join(_PHONES)})|(?P<abroad>{'|'.join(_ABROAD)})"
-    rf"|(?P<named>{'|'.join(_NAMED_PHONES)})|(?P<local>{_LOCAL_PHONE}))){_BACK}",
+    rf"|{_front('/:')}(?:(?P<phone>{'|'.join(_PHONES)})|(?P<abroad>{'|'.join(_ABROAD)}))"
+    rf"|{_front('/:,')}(?:(?P<named>{'|'.join(_NAMED_PHONES)})|(?P<local>{_LOCAL_PHONE}))){_BACK}",
     re.ASCII,
 )
 

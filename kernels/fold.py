@@ -16,7 +16,9 @@ from kernels.characters import CODE_POINTS
 _LOOKALIKES = dict(zip("аеорсухіѕјԁһԛԝɡαορυνικτ", "aeopcyxisjdhqwgaopuvikt", strict=True))
 
 
-def _pairs() -> dict[str, str]:
+@lru_cache(maxsize=1)
+def simplified() -> dict[str, str]:
+    """Traditional characters and what each is in simplified text (OpenCC's TSCharacters)."""
     lines = (Path(__file__).parent / "traditional.txt").read_text(encoding="utf-8").splitlines()
     lines = [line for line in lines if line and not line.startswith("#")]
     return {a: b for pair in zip(lines[::2], lines[1::2], strict=True) for a, b in zip(*pair, strict=True)}
@@ -26,13 +28,13 @@ def _pairs() -> dict[str, str]:
 def table() -> npt.NDArray[np.uint32]:
     """What each of the 0x110000 code points folds to; read-only, and folding twice changes nothing."""
     out = np.arange(CODE_POINTS, dtype=np.uint32)
-    simplified = _pairs()
+    pairs = simplified()
     for code in [*range(0x3400), *range(0xA640, 0xAC00), *range(0xF900, 0x20000), *range(0x2F800, 0x2FA20)]:
         plain = unicodedata.normalize("NFKC", chr(code)).lower()
-        plain = _LOOKALIKES.get(plain, simplified.get(plain, plain))
+        plain = _LOOKALIKES.get(plain, pairs.get(plain, plain))
         if len(plain) == 1:
             out[code] = ord(plain)
-    for traditional, other in simplified.items():
+    for traditional, other in pairs.items():
         out[ord(traditional)] = ord(other)
     out[out[out] != out] = out[out][out[out] != out]
     out.flags.writeable = False

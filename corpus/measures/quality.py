@@ -7,12 +7,14 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
 from corpus.measures.columns import SHORT, STOP_WORDS, Column, batch, counted, fields, share
 
-_INTEGERS = ("stop_words", "longest_word", "longest_line", "brackets", "replacements")
+_COUNTED = ("stop_words", "longest_word", "longest_line", "brackets", "replacements")
+_INTEGERS = (*_COUNTED, "lorem_ipsum")
 _SHARES = (
     "mean_word_length",  # characters a word that is no ideograph; 1 where every word is one
     "alphabetic_words",  # of words: with a letter or ideograph
@@ -32,7 +34,7 @@ _SHARES = (
 
 @configuration
 class Quality:
-    """Shares of words, lines and characters; different stop words; longest word and line; { and U+FFFD counted."""
+    """Shares of words, lines and characters; different stop words; longest word and line; {, U+FFFD, filler counted."""
 
     version: ClassVar[int] = 1
 
@@ -58,6 +60,7 @@ class Quality:
         spaced = words - counts["ideograph_words"]
         ideographs = (words > 0) & (spaced == 0)
         columns["mean_word_length"] = np.where(ideographs, 1.0, share(counts["spaced_characters"], spaced))
-        for name in _INTEGERS:
-            columns[name] = counts[name]
+        columns |= {name: counts[name] for name in _COUNTED}
+        phrases = pc.count_substring(documents["text"], "lorem ipsum", ignore_case=True)
+        columns["lorem_ipsum"] = np.asarray(pc.fill_null(phrases, 0), np.int64)
         return batch(columns, self.schema)

@@ -129,7 +129,7 @@ CHINESE = (
 )
 
 
-@pytest.mark.parametrize("name", ["bilingual", "gopher", "fineweb", "none"])
+@pytest.mark.parametrize("name", ["bilingual", "gopher", "fineweb", "fineweb2", "works", "none"])
 def test_prose_of_both_languages_is_kept(name):
     path = next(p for p in SETS if p.stem == name)
     assert verdicts(path, ENGLISH, CHINESE) == [[], []]
@@ -152,6 +152,35 @@ def test_bilingual_names_the_reason_in_both_languages():
     assert first[3:5] == ["duplicate_lines"] * 2
     assert first[5] == first[6] == "language"
     assert "digits" in reasons[5] and "words" in reasons[6] and "word_length" in reasons[6]
+
+
+def test_a_whole_short_work_stays_where_works_are_judged():
+    """Complete poems and one-line reviews, which thresholds for web pages drop."""
+    poem = "床前明月光，\n疑是地上霜。\n举头望明月，\n低头思故乡。"
+    others = [
+        "房间干净，早餐一般，下次还来",
+        "白日依山盡\n黃河入海流",
+        "I have read this book twice and would read it again.",
+    ]
+    by_name = {path.stem: path for path in SETS}
+    assert verdicts(by_name["works"], poem, *others) == [[]] * 4
+    assert all(verdicts(by_name["bilingual"], poem, *others))
+    assert verdicts(by_name["works"], "12345 67890 12 3", "字", "Le chat est sur la table")[0][0] == "language"
+
+
+def test_rules_of_chinese_corpora():
+    by_name = {path.stem: path for path in SETS}
+    mixed = ENGLISH[:150] + CHINESE
+    assert [names[:1] for names in verdicts(by_name["mnbvc"], CHINESE, mixed, ENGLISH, CHINESE + "\ufffd", "好的")] == [
+        [],
+        ["language"] if verdicts(by_name["mnbvc"], mixed)[0][0] == "language" else ["chinese_share"],
+        ["language"],
+        ["replacements"],
+        ["words"],
+    ]
+    c4 = [ENGLISH, CHINESE * 3, CHINESE, ENGLISH + " {x}", ENGLISH + " Lorem Ipsum."]
+    assert verdicts(by_name["c4"], *c4) == [[], [], ["sentences"], ["brackets"], ["lorem_ipsum"]]
+    assert verdicts(by_name["clue"], CHINESE, CHINESE + "{", ENGLISH)[1:] == [["brackets"], ["language"]]
 
 
 def test_word_lists_drop_abuse_and_keep_documentation():

@@ -7,12 +7,16 @@ filters/gopher_quality_filter.py; FineWeb-2, configs/cmn_Hani.yml; MAP-NEO, filt
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 import conf
+from corpus.filters import AnyRule
 from corpus.normalize import normalized
 from corpus.pii import personal_data
+from corpus.rule import ordered
 
 FILTERS = Path(conf.__file__).parent / "filters"
 
@@ -69,21 +73,75 @@ BILINGUAL = {
     "duplicate_5": ("repetition.duplicate_5", {}, {"zh": 0.36, "other": 0.36}),
     "duplicate_10": ("repetition.duplicate_10", {}, {"zh": 0.27, "other": 0.25}),
 }
+YUE_REPEATS = (0.241, 0.241, 0.241, 0.241, 0.241, 0.17)  # yue_Hani.yml, of which the first and last are known
+FINEWEB2 = FINEWEB | {
+    "word_length": ("quality.mean_word_length", {"en": 3, "other": 1}, {"other": 10, "zh": 100, "yue": 100}),
+    "alphabetic_words": ("quality.alphabetic_words", {"zh": 0.735, "yue": 0.735, "other": 0.8}, {}),
+    "duplicate_lines": ("repetition.duplicate_lines", {}, {"zh": 0.287, "yue": 0.442, "other": 0.3}),
+    "top_2": ("repetition.top_2", {}, {"zh": 0.256, "yue": 1, "other": 0.2}),
+    "top_3": ("repetition.top_3", {}, {"zh": 0.201, "yue": 0.854, "other": 0.18}),
+    "top_4": ("repetition.top_4", {}, {"zh": 0.171, "yue": 0.623, "other": 0.16}),
+    **{
+        f"duplicate_{n}": (f"repetition.duplicate_{n}", {}, {"zh": zh, "yue": yue, "other": round(0.2 - n / 100, 2)})
+        for n, zh, yue in zip(range(5, 11), ZH_REPEATS, YUE_REPEATS, strict=True)
+    },
+    "terminal_lines": ("quality.terminal_lines", {"zh": 0.106, "yue": 0.106, "other": 0.12}, {}),
+    "duplicate_line_characters": ("repetition.duplicate_line_characters", {}, {"en": 0.01, "other": 0.1}),
+    "newlines": ("quality.newlines", {}, {"zh": 0.178, "yue": 0.178, "other": 0.3}),
+}
+FINEWEB2 = {name: bounds for name, bounds in FINEWEB2.items() if name not in ("sentences", "brackets")}  # no C4
+C4 = {
+    "sentences": ("length.sentences", {"other": 5}, {}),
+    "brackets": ("quality.brackets", {}, {"other": 0}),
+    "lorem_ipsum": ("quality.lorem_ipsum", {}, {"other": 0}),
+}
+MNBVC = {
+    "chinese_share": ("language.han", {"other": 0.7}, {}),
+    "words": ("length.words", {"other": 10}, {}),
+    "replacements": ("quality.replacements", {}, {"other": 0}),
+}
+WORKS = {
+    "words": ("length.words", {"en": 4, "other": 8}, {}),
+    "alphabetic_words": ("quality.alphabetic_words", {"other": 0.5}, {}),
+    "digits": ("quality.digits", {}, {"other": 0.5}),
+    "replacements": ("quality.replacements", {}, {"other": 0}),
+    "duplicate_lines": ("repetition.duplicate_lines", {}, {"other": 0.6}),
+}
+SETS = {
+    "gopher": GOPHER,
+    "fineweb": FINEWEB,
+    "fineweb2": FINEWEB2,
+    "bilingual": BILINGUAL,
+    "c4": C4,
+    "clue": {name: C4[name] for name in ("brackets", "lorem_ipsum")},
+    "mnbvc": MNBVC,
+    "works": WORKS,
+    "none": {},
+}
+WANTED = {
+    "fineweb2": ["zh", "yue", "en"],
+    "works": ["zh", "yue", "en"],
+    "mnbvc": ["zh", "yue"],
+    "clue": ["zh"],
+}
 LANGUAGE = {
+    "fineweb2": {"zh": 0.692, "yue": 0.412, "en": 0.65},
+    "c4": {"other": 0.65},
+    "clue": {"other": 0.5},
+    "mnbvc": {"other": 0.5},
+    "works": {"other": 0.3},
     "gopher": None,
     "fineweb": {"zh": 0.692, "en": 0.65},  # FineWeb-2 and FineWeb
     "bilingual": {"zh": 0.45, "en": 0.45},
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "wanted"), [("gopher", GOPHER), ("fineweb", FINEWEB), ("bilingual", BILINGUAL), ("none", {})]
-)
+@pytest.mark.parametrize(("name", "wanted"), SETS.items())
 def test_thresholds(name, wanted):
     rules = yaml.safe_load((FILTERS / f"{name}.yaml").read_text(encoding="utf-8"))
     language = rules.pop("language", None)
     assert (language and language["minimum"]) == LANGUAGE.get(name)
-    assert language is None or language["languages"] == ["zh", "en"]
+    assert language is None or language["languages"] == WANTED.get(name, ["zh", "en"])
     found = {
         key: (rule["column"], rule.get("minimum", {}), rule.get("maximum", {}))
         for key, rule in rules.items()
@@ -94,7 +152,37 @@ def test_thresholds(name, wanted):
 
 
 def test_every_set_of_rules_is_written_down_here():
-    assert {path.stem for path in FILTERS.glob("*.yaml")} == {"gopher", "fineweb", "bilingual", "none"}
+    assert {path.stem for path in FILTERS.glob("*.yaml")} == set(SETS)
+
+
+STEP = 1e-6
+RULES = TypeAdapter(dict[str, AnyRule])
+
+
+@pytest.mark.parametrize("language", ["zh", "en", "yue"])
+@pytest.mark.parametrize("name", sorted(set(SETS) - {"none"}))
+def test_every_threshold_just_inside_and_just_outside(name, language):
+    """One document at all bounds is kept; moved a step over any one of them it goes, for that reason alone."""
+    rules = RULES.validate_python(yaml.safe_load((FILTERS / f"{name}.yaml").read_text(encoding="utf-8")))
+    languages, inside, outside = np.array([language]), {}, []
+    for key, (column, low, high) in SETS[name].items():
+        least, most = (bounds.get(language, bounds.get("other")) for bounds in (low, high))
+        inside[column] = least if least is not None else most if most is not None else 0.0
+        outside += [(key, column, least - STEP)] if least is not None else []
+        outside += [(key, column, most + STEP)] if most is not None else []
+    score = (LANGUAGE[name] or {}).get(language, (LANGUAGE[name] or {}).get("other", 1.0))
+    inside["language.score"] = score
+    if LANGUAGE[name]:
+        outside.append(("language", "language.score", score - STEP))
+    wanted = LANGUAGE[name] is None or language in WANTED.get(name, ["zh", "en"])
+
+    def failing(values):
+        columns = {column: np.array([value]) for column, value in values.items()}
+        return [key for key, rule in ordered(rules) if rule.judge(columns, languages).fails[0]]
+
+    assert failing(inside) == ([] if wanted else ["language"])
+    for key, column, value in outside:
+        assert failing(inside | {column: value}) == ([key] if wanted or key == "language" else ["language", key])
 
 
 def id_number(province):
