@@ -121,7 +121,11 @@ def append_segment(path: Path, segment: dict[str, Any]) -> int:
 
 
 def targets(path: Path) -> set[int]:
-    """The steps that starts have asked for; their checkpoints are never pruned."""
-    if not path.exists():
-        return set()
-    return {int(json.loads(line)["target"]) for line in path.read_bytes().split(b"\n")[:-1]}
+    """Steps that starts have asked for; their checkpoints are never pruned. Raises JournalError for a damaged line."""
+    found = set()
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else (), start=1):
+        try:
+            found.add(int(json.loads(line)["target"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise JournalError(f"{path} line {number} is no start ({error!r}): restore it from a copy") from error
+    return found

@@ -18,8 +18,12 @@ class ItemFailedError(RuntimeError):
 
 
 def note_failure(job: Job, item: str, error: BaseException) -> bool:
-    """Leave a worker's traceback where the parent finds it; False if that cannot be written."""
-    body = {"message": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
+    """Leave a worker's traceback where the parent finds it; False if that cannot be written.
+
+    A StoreError, such as a full disk, says all in its sentence.
+    """
+    trace = "" if isinstance(error, StoreError) else "".join(traceback.format_exception(error))
+    body = {"message": f"{type(error).__name__}: {error}", "trace": trace}
     try:
         job[0].files.put(f"{_FOLDER}/{item}.json", json.dumps(body).encode())
     except (StoreError, OSError):  # the disk takes nothing more: the engine has to carry the error

@@ -121,6 +121,8 @@ def make_plan(config: "Config", cell: int | None = None) -> Plan:
     Raises PlanError or RecipeError for what cannot be made, or for a name that a run of another WHAT has.
     """
     root = Path(config.site.store)
+    if root.exists() and not root.is_dir():
+        raise PlanError(f"site.store={str(root)!r} is a file: set site.store to a folder")
     if config.run.name:
         check_name(root, given_name(config, cell), config.what())
     store, checksums = Store(root), Checksums(root / "checksums")

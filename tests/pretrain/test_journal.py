@@ -63,6 +63,16 @@ def test_segments_count_attempts_and_remember_targets(tmp_path: Path):
     assert [json.loads(line)["attempt"] for line in path.read_text().splitlines()] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("line", ["nonsense", "{}", "[]", "7", '{"target": "x"}', '{"target": null}', "\\x1b[31m"])
+def test_a_damaged_start_is_named(tmp_path: Path, line: str):
+    """S14."""
+    path = tmp_path / "segments.jsonl"
+    append_segment(path, {"target": 100})
+    path.write_bytes(path.read_bytes() + line.encode() + b"\n")
+    with pytest.raises(JournalError, match=r"segments\.jsonl line 2 is no start .*: restore it from a copy"):
+        targets(path)
+
+
 def test_only_complete_checkpoints_count_and_pruning_spares_targets(tmp_path: Path):
     for name in ("step-5", "step-10", "step-100", "step-20", "step-15.tmp-77", "step-x", "step-30"):
         (tmp_path / name).mkdir()
