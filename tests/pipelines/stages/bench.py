@@ -94,7 +94,8 @@ class Bench:
 
     def keys(self, **keys: Any) -> None:
         """Make keys stages."""
-        inputs = {role: each for role, each in self.inputs.items() if role == "edition" or role.startswith("measure.")}
+        made_of = {role for role in self.inputs if role in ("edition", "union") or role.startswith("measure.")}
+        inputs = {role: self.inputs[role] for role in made_of}
         for name, key in keys.items():
             self.inputs[f"key.{name}"] = finished(self.root, f"keys.{name}", KEYS, OneKey(key=key), inputs)
 

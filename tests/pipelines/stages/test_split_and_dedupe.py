@@ -20,7 +20,7 @@ from tests.pipelines.stages.bench import Bench, counted, identifier, table_of, v
 PERMUTATIONS = 16
 LIKE, UNLIKE = 12, 6  # values in which a family agrees, and in which a stranger shares a band with it
 # Examples are too large to be made smaller.
-SMALL = settings(max_examples=3, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+SMALL = settings(max_examples=2, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 def planted(seed: int, documents: int, shares: tuple[float, float, float]) -> list[dict]:
@@ -148,6 +148,44 @@ def test_dedupe_keeps_the_smallest_kept_document_of_each_family_and_names_it(cas
     kept = set(groups.values())
     assert done.tally.kept == counted(kept) and done.tally.came == counted(groups)
     assert done.tally.dropped == {"near_duplicate": counted(groups.keys() - kept)} or not verdicts
+
+
+@given(st.integers(0, 1 << 30))
+@settings(SMALL, max_examples=1)
+def test_what_a_finished_run_kept_comes_first_and_nothing_else_of_it(seed):
+    """A keeper is one that run kept, or else the smallest own document; what it kept is the same capture."""
+    rows = planted(seed, 18_000, (0.5, 0.1, 0.2))
+    rng = np.random.default_rng(seed)
+    where = rng.choice(["earlier", "own", "both"], len(rows), p=[0.45, 0.45, 0.1])
+    with tempfile.TemporaryDirectory() as folder:
+        run, made = (
+            bench(Path(folder) / name, [row for row, at in zip(rows, where, strict=True) if at in (name, "both")])
+            for name in ("earlier", "own")
+        )
+        side = rng.choice([TRAIN, HELD_OUT, OUT], len(run.rows), p=[0.8, 0.1, 0.1])
+        run.sides(side)
+        gone = (side == TRAIN) & (rng.random(len(run.rows)) < 0.2)
+        run.drop(side == TRAIN, gone)
+        kept = {row["id"]: row for row, here in zip(run.rows, (side == TRAIN) & ~gone, strict=True) if here}
+        roles = ("edition", "sides", "verdict.00", "key.near", "measure.signature")
+        made.inputs |= {f"against.last.{role}": run.inputs[role] for role in roles}
+        what = dedupe.DedupeStage(input="filter", keys=["near"], against={"last": "run"})
+        done = made.made("dedupe", dedupe.PROGRAM, what, memory=1 << 20)
+        verdicts = verdicts_of(done)
+    own = {row["id"]: row for row in made.rows}
+    again, new = own.keys() & kept.keys(), own.keys() - kept.keys()
+    assert len(again) > 500 and len(own.keys() & {row["id"] for row in run.rows}) > len(again) + 100
+    members = defaultdict(list)
+    for rank, ids in enumerate((kept, new)):
+        for i in ids:
+            members[(own.get(i) or kept[i])["family"]].append((rank, i))
+    first = {i: min(group)[1] for group in members.values() for rank, i in group if rank}
+    near = {i: keeper for i, keeper in first.items() if i != keeper}
+    assert len([keeper for keeper in near.values() if keeper in kept]) > 500
+    wanted = {i: ("same_capture", i) for i in again} | {i: ("near_duplicate", keeper) for i, keeper in near.items()}
+    assert {i: (row["reason"], row["keeper"]) for i, row in verdicts.items()} == wanted
+    assert (done.tally.came, done.tally.kept) == (counted(own), counted(new - near.keys()))
+    assert done.tally.dropped == {"same_capture": counted(again), "near_duplicate": counted(near)}
 
 
 def test_union_find_and_rounds_write_the_same(tmp_path):
