@@ -17,6 +17,7 @@ AFTER_FILTER = ["filter", "detox", "dedupe", "decontaminate", "tokens"]
 MEASURES = {
     f"measure.{name}" for name in ("exact", "language", "length", "quality", "repetition", "signature", "toxicity")
 }
+KEYS = {f"keys.{name}" for name in ("path", "exact", "related", "near")}
 
 
 def test_corpus_is_large_enough(built: Built) -> None:
@@ -76,7 +77,7 @@ def test_threshold_reruns_what_follows_it(built: Built) -> None:
     planned = ok("plan", *overrides)
     ended = ok("run", *overrides)
     assert ended.made == AFTER_FILTER
-    assert {"source", "extract", "clean", "split", "tokenizer", *MEASURES} == set(ended.reused)
+    assert {"source", "extract", "clean", "split", "tokenizer", *MEASURES, *KEYS} == set(ended.reused)
     assert ended.why["filter"].replace(".0", "") == f"{key}: {old} -> {old + 12}".replace(".0", "")
     assert ended.why["tokens"].startswith("input filter changed")
     assert ended.why["filter"] in planned.out
@@ -93,7 +94,8 @@ def test_one_more_measure_is_measured_alone(built: Built) -> None:
         "run.name=measure",
     )
     assert ended.made == ["measure.opening", "filter"]
-    assert set(ended.reused) == {"source", "extract", "clean", "split", *MEASURES} - {"measure.toxicity"}  # of detox
+    later = {"measure.toxicity", "keys.near"}  # of detox, of dedupe
+    assert set(ended.reused) == {"source", "extract", "clean", "split", *MEASURES, *KEYS} - later
 
 
 def test_plan_writes_nothing_and_says_what_is_reused(built: Built) -> None:
