@@ -38,7 +38,7 @@ def test_words_come_from_the_parser_and_the_schema():
     found = words(command_line())
     assert {"run", "plan", "config", "explain", "export", "ls", "gc", "completion"} == set(found.verbs)
     assert {"--doc", "--step", "--rule", "--run", "--raw"} <= set(found.flags["explain"])
-    assert found.values["--what"] == ["documents", "verdicts", "tokens"]
+    assert found.values["--what"] == ["documents", "verdicts", "tokens", "model"]
     assert found.values["completion"] == ["bash", "zsh", "fish"]
     assert found.settings["layout.device"] == ("auto", "cpu", "cuda")
     assert found.settings.items() >= PACKAGED.groups().items()
@@ -47,7 +47,7 @@ def test_words_come_from_the_parser_and_the_schema():
 
 def test_bash_completes():
     assert completed("siku", "ex") == ["explain", "export"]
-    assert completed("siku", "export", "--what", "") == ["documents", "verdicts", "tokens"]
+    assert completed("siku", "export", "--what", "") == ["documents", "verdicts", "tokens", "model"]
     assert completed("siku", "export", "--form") == ["--format"]
     assert completed("siku", "completion", "f") == ["fish"]
     assert completed("siku", "run", "train.optimizer.l") == ["train.optimizer.lr="]
