@@ -12,7 +12,22 @@ def lines(outlook: Outlook) -> Iterator[str]:
         yield f"{stage.name:<22} {stage.digest[:12]}  {'reused' if stage.reused else f'new: {stage.why}'}"
     if not outlook.complete:
         yield "what follows the crawl is known once its snapshot is sealed"
+    yield from (_trains(stage) for stage in outlook.new if stage.memory is not None)
     yield _told(cost(outlook.new), outlook.bytes_free)
+
+
+def _trains(stage: Planned) -> str:
+    """What training takes: FLOPs in all, and bytes on the rank that holds most."""
+    held = stage.memory
+    if held is None:
+        return ""
+    parts = ("weights", "gradients", "optimizer", "activations")
+    told = ", ".join(f"{part} {_size(getattr(held, part))}" for part in parts)
+    return f"{stage.name}: {stage.flops:.3g} FLOPs; a rank holds {_size(held.total)} ({told}) besides the libraries"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def cell_lines(swept: Sequence[Mapping[str, str]], outlooks: Sequence[Outlook]) -> Iterator[str]:

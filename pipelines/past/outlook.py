@@ -11,7 +11,11 @@ from pipelines.graph.checks import notes
 from pipelines.graph.multirun import check_yardstick
 from pipelines.graph.plan import Plan, earlier_runs, free_bytes, to_be_written, why_new
 from pipelines.past.history import History, histories
+from pipelines.stages.tokenizer import TokenizerStage
 from pipelines.stages.train import checkpoint
+from pretrain.config import padded_vocabulary
+from pretrain.config.blueprint import training_flops
+from pretrain.config.memory import RankMemory, rank_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Planned:
     steps: int = 0
     tokens: int = 0
     seconds: float | None = None
+    flops: float = 0.0  # of the model, forward and backward
+    memory: RankMemory | None = None  # of the rank that holds most
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +89,12 @@ def outlook(plan: Plan) -> Outlook:
         if plan.found(stage) is not None:
             stages.append(Planned(stage.name, stage.kind, stage.digest, reused=True))
             continue
-        seconds, steps, tokens = took.get(stage.name), 0, 0
+        seconds, steps, tokens, flops, memory = took.get(stage.name), 0, 0, 0.0, None
         if stage.kind == "train":
             last = max(_last_step(plan, stage), int(config.train.trunk.rpartition("@")[2] or 0))
             steps, length = config.run.steps - last, config.model.sequence_length
             tokens = config.train.tokens_after(config.run.steps, length) - config.train.tokens_after(last, length)
+            flops, memory = _reckoned(plan, tokens)
             seconds = took["a step of train"] * steps if "a step of train" in took else None
         new = Planned(
             name=stage.name,
@@ -99,9 +106,22 @@ def outlook(plan: Plan) -> Outlook:
             steps=steps,
             tokens=tokens,
             seconds=seconds,
+            flops=flops,
+            memory=memory,
         )
         stages.append(new)
     return Outlook(tuple(stages), plan.graph is not None, free_bytes(plan.store.root), tuple(notes(config)))
+
+
+def _reckoned(plan: Plan, tokens: int) -> tuple[float, RankMemory | None]:
+    """FLOPs of training on so many tokens, and what a rank will hold; nothing where no tokenizer is planned."""
+    config = plan.config
+    sizes = [stage.what.vocabulary for stage in plan.stages() if isinstance(stage.what, TokenizerStage)]
+    if not sizes:
+        return 0.0, None
+    rows = padded_vocabulary(config.model, sizes[0])
+    held = rank_memory(config.model, config.train, config.layout, config.precision, sizes[0])
+    return float(training_flops(config.model, rows) * tokens), held
 
 
 def outlooks(plans: Sequence[Plan]) -> list[Outlook]:
