@@ -18,7 +18,7 @@ from pydantic import Field
 
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT, byte_sizes, raw_ids
-from corpus.extract import DEAD, Extract, extract
+from corpus.extract.documents import DEAD, Extract, extract
 from corpus.sources.capture import Item as Piece
 from corpus.sources.source import items as pieces
 from corpus.sources.source import read

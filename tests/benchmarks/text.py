@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.charset import decode
-from corpus.extract import Extract, extract_page
+from corpus.extract.documents import Extract, extract_page
 from corpus.measures import Language
 from corpus.sample.server import load
 from tests.benchmarks.rows import Row, cpu_seconds, peak_mb, show

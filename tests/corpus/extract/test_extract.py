@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from resiliparse.extract.html2text import extract_plain_text
 
 from corpus.document import DOCUMENT, document_id
-from corpus.extract import DEAD, Extract, capture_id, extract, extract_page
-from corpus.main_content import bounded, prepared
+from corpus.extract.documents import DEAD, Extract, capture_id, extract, extract_page
+from corpus.extract.markup import bounded
+from corpus.extract.resiliparse import prepared
 from corpus.sources.capture import Capture
 
 CONFIG = Extract()
@@ -87,7 +88,7 @@ def test_parser_failure_is_a_dead_letter(monkeypatch, kind):
     def broken(html, config):
         raise kind("parser gave up")
 
-    monkeypatch.setattr("corpus.extract.extract_page", broken)
+    monkeypatch.setattr("corpus.extract.documents.extract_page", broken)
     row = one(page(EN)).dead.to_pylist()[0]
     assert (row["reason"], row["detail"]) == ("extract_error", f"{kind.__name__}: {kind('parser gave up')}")
 
@@ -182,7 +183,7 @@ def test_xhtml_self_closed_anchors_do_not_swallow_the_page():
 def test_deep_nesting_is_taken_whole_and_quickly():
     # In a process of its own: a crash of the parser must fail the test, not the run.
     code = (
-        "from corpus.extract import Extract, extract_page\n"
+        "from corpus.extract.documents import Extract, extract_page\n"
         "for n in (900, 5000, 100000):\n"
         "    for tag in ('div', 'b', 'table', 'ul', 'blockquote'):\n"
         "        text = extract_page(f'<{tag}>' * n + '深处 deep text', Extract()).text\n"

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.extract import Extract, extract_page
-from corpus.line_wraps import unwrapped
+from corpus.extract.documents import Extract, extract_page
+from corpus.extract.line_wraps import unwrapped
 
 
 def text_of(html, **kwargs):

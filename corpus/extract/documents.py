@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field
@@ -10,9 +10,12 @@ from pydantic import Field
 from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT, ID, canonical_url, document_id
+from corpus.extract.page import Extractor, Page
+from corpus.extract.resiliparse import ResiliparseExtractor
+from corpus.extract.siku import SikuExtractor
+from corpus.extract.trafilatura import TrafilaturaExtractor
 from corpus.html import HTML_TYPES, looks_like_html
-from corpus.line_wraps import unwrapped
-from corpus.main_content import bounded, main_text, prepared, too_deep, unmarked
+from corpus.plugins import Family
 from corpus.sources.capture import Capture
 
 DEAD = pa.schema(
@@ -30,20 +33,26 @@ DEAD = pa.schema(
 ROWS, BYTES = 4096, 16 << 20  # a batch is handed on at whichever comes first
 
 
+EXTRACTORS = Family("name", (SikuExtractor, ResiliparseExtractor, TrafilaturaExtractor), {})
+AnyExtractor = Annotated[Extractor, EXTRACTORS]
+
+
 @configuration
 class Extract:
     """How a page becomes a text."""
 
-    version: ClassVar[int] = 1
-    libraries: ClassVar[tuple[str, ...]] = ("Resiliparse",)
+    version: ClassVar[int] = 2
 
-    extractor: Annotated[Literal["resiliparse"], Doc("library that finds the text of a page")] = "resiliparse"
-    main_content: Annotated[bool, Doc("leave out menus, headers, footers and side bars")] = True
-    list_bullets: Annotated[bool, Doc("write bullets and numbers before list items")] = True
+    extractor: Annotated[AnyExtractor, Doc("what finds the text of a page")] = Field(default_factory=SikuExtractor)
     min_characters: Annotated[int, Field(ge=1), Doc("shorter texts are dropped as empty_text")] = 1
     max_replaced: Annotated[
         float, Field(ge=0, le=1), Doc("share of unreadable characters above which a page is undecodable")
     ] = 0.01
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Distributions that decide the text."""
+        return self.extractor.libraries
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +62,6 @@ class Extracted:
     documents: pa.RecordBatch
     payload_bytes: pa.Array  # int64, of each document's capture
     dead: pa.RecordBatch
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The text of a page, its title, and the language its `html` element declares."""
-
-    text: str
-    title: str | None = None
-    language: str | None = None
 
 
 class _RejectedError(Exception):
@@ -74,16 +74,7 @@ class _RejectedError(Exception):
 
 def extract_page(html: str, config: Extract) -> Page:
     """Text, title and declared language of a decoded HTML page."""
-    from resiliparse.parse.html import HTMLTree
-
-    html = unwrapped(bounded(html))
-    main = config.main_content and not too_deep(html)
-    tree = HTMLTree.parse(prepared(html) if main else html)
-    document = tree.document
-    root = document.query_selector("html") if document is not None else None
-    language = (root.getattr("lang") or root.getattr("xml:lang") or "") if root is not None else ""
-    title = unmarked(tree.title or "").strip()
-    return Page(main_text(tree, main, config.list_bullets), title or None, language.strip() or None)
+    return config.extractor.page(html)
 
 
 def _page(capture: Capture, config: Extract) -> Page:

@@ -1,0 +1,1 @@
+"""Pages to text: the extractors, and what makes their text documents."""
