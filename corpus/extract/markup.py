@@ -32,10 +32,12 @@ def closed(html: str) -> str:
 
 def bounded(html: str) -> str:
     """The page; without its formatting tags if more than 256 of them are open at once, or its lists if 32 are."""
-    if html.count("<") <= _MAX_LISTS:
+    lists = sum(html.count(tag) for tag in ("<ul", "<ol", "<UL", "<OL"))
+    if html.count("<") - html.count("</") <= _MAX_FORMATTING and lists <= _MAX_LISTS:
         return html
+    depth = _depth_bound(html)
     for tags, most in ((_FORMATTING, _MAX_FORMATTING), (_LISTS, _MAX_LISTS)):
-        if _opens(html, tags, most):
+        if depth > most and _opens(html, tags, most):
             html = tags.sub(" ", html)
     return html
 
@@ -71,13 +73,15 @@ def _depth_bound(html: str) -> int:
     void = (second == ord("r")) & ((first == ord("b")) | (first == ord("h")))  # br, hr
     void |= (first == ord("i")) & (second == ord("m"))  # img
     void |= (first == ord("i")) & (second == ord("n")) & (third == ord("p"))  # input
+    void |= (first == ord("m")) & (second == ord("e")) & (third == ord("t"))  # meta
+    void |= (first == ord("l")) & (second == ord("i")) & (third == ord("n"))  # link
     opens = (first >= ord("a")) & (first <= ord("z")) & ~void
-    change = np.zeros(len(data), np.int32)
-    change[at[opens]] = 1
-    change[at[data[at + 1] == ord("/")]] = -1
+    change = opens.astype(np.int32)
+    change[data[at + 1] == ord("/")] = -1
     ends = np.flatnonzero((data[:-1] == ord("/")) & (data[1:] == ord(">")))
     tag = np.searchsorted(at, ends) - 1  # the tag each "/>" ends
-    change[ends[(tag >= 0) & opens[tag]] if len(at) else ends[:0]] -= 1
+    tag = tag[tag >= 0]
+    change[tag[opens[tag]]] = 0
     return int(np.cumsum(change).max(initial=0))
 
 

@@ -2,7 +2,7 @@
 
 Names are split at hyphens, underscores and capitals: `stock-list` and `protocol` hold no `toc`. The words are those
 that publishing systems use; a name is a hint, and an element that holds most of a page's prose stays whatever it is
-called (`corpus/extract/prune.py`).
+called (`corpus/extract/weights.py`).
 """
 
 import re
@@ -13,37 +13,40 @@ Meaning = Literal["noise", "small", "comments"]
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 # First words that say that something is there, not that this is it: has-sidebar, comments-open, no-nav.
-_STATES = frozenset("has with without no is not js layout elementor tag category wp theme template format".split())
-_STATED = frozenset("open closed enabled disabled on off layout wrapper true false".split())
+_STATES = re.compile("alert|admonition|has|with|without|no|is|not|js|elementor|tag|category|wp|theme|template|format")
+_STATED = re.compile("open|closed|enabled|disabled|on|off|layout|wrapper|true|false")
 
 _NOISE = re.compile(
-    r"\b(?:nav|navs|\w*navbar|navbox|topnav|subnav|navigation|navi|menu|menus|submenu|megamenu|dropdown|breadcrumbs?|crumbs?"
-    r"|crumb|sidebar|sidenav|leftbar|rightbar|footer|colophon|masthead|topbar"
+    r"\b(?:navs?|\w*navbar|navbox|topnav|subnav|navigation|navi|menus?|submenu|megamenu|dropdown|breadcrumbs?|crumbs?"
+    r"|sidebar|sidenav|leftbar|rightbar|footer|colophon|masthead|topbar|daohang|mianbao"
     r"|share|shares|sharing|sharebar|sharedaddy|social|sns|bdsharebuttonbox|addthis|addtoany|qrcode|erweima|fenxiang"
     r"|related|relates|relatedposts|recommend\w*|suggested|similar|trending|mostread|upsells?|teasers?|tuijian|xiangguan"
-    r"|outbrain|taboola|promo|promos|promoted|promotion|sponsor\w*|advert\w*|ads?|adsbygoogle|guanggao|banner|dfp"
+    r"|outbrain|taboola|promos?|promoted|promotion|sponsor\w*|advert\w*|ads?|adsbygoogle|guanggao|banner|dfp"
     r"|cookies?|consent|gdpr|newsletter|subscribe|subscription|signup|signin|login|paywall|popup|modal|lightbox"
     r"|pagination|pager|paging|toc|toctitle|minitoc|tagcloud|hatnote|noprint|printfooter|catlinks|reflist"
-    r"|editsection|headerlink|postprofile|colorbox|skiplink|tooltip|carousel|slideshow|daohang|mianbao)\b"
+    r"|editsection|headerlink|gutter|linenos?|lineno|blob num|postprofile|colorbox|skiplink|tooltip|carousel|slideshow"
+    r")\b"
     r"|\b(?:most|more) (?:read|popular|viewed|from|stories|news|topics)\b|\b(?:read|see) (?:more|also|next)\b"
-    r"|\b(?:site|page|global|top) (?:header|head|bar|nav)\b|\bheader (?:nav|bar|wrapper)\b"
-    r"|\b(?:guess|you may) (?:you )?(?:also )?like\b|\bhot (?:list|news|rank|articles?)\b|\b(?:mod|side|aside) (?:hot|box)\b"
-    r"|\b(?:rank|ranking) (?:list|box)\b|\bskip (?:link|to content|nav)\b|\btable of ?contents\b|\bpost (?:nav|navigation|toc)\b"
-    r"|\b(?:prev|previous) next\b|\bedit (?:this page|page|link|icon)\b|\bmw (?:references|panel)\b|\bside (?:bar|content|box)\b"
-    r"|\bwidget area\b|\blemma catalog\b|\blemma (?:reference|statistics)\b"
+    r"|\b(?:site|page|global|top) (?:header|head|bar|nav)\b|\bheader (?:nav|bar|wrapper)\b|\bwidget area\b"
+    r"|\b(?:guess|you may) (?:you )?(?:also )?like\b|\bhot (?:list|news|rank|articles?)\b"
+    r"|\b(?:mod|side|aside) (?:hot|box)\b|\b(?:rank|ranking) (?:list|box)\b|\bskip (?:link|to content|nav)\b"
+    r"|\btable of ?contents\b|\bpost (?:nav|navigation|toc)\b|\b(?:prev|previous) next\b"
+    r"|\bedit (?:this page|page|link|icon)\b|\bmw (?:references|panel)\b|\bside (?:bar|content|box)\b"
+    r"|\blemma (?:catalog|reference|statistics)\b"
 )
-_WHOLE = frozenset(
-    "header head hd top foot ft bottom widget widgets pls sign sig side aside tags tabs tab tools toolbar hot rank search".split()
+_WHOLE = re.compile(
+    "header|head|hd|top|foot|ft|bottom|side|aside|widgets?|pls|sign|tags|tabs?|tools|toolbar|hot|rank|search"
 )
 # Small things about a text: noise only where they hold a line or two.
 _SMALL = re.compile(
-    r"\b(?:byline|author|authors|authi|meta|metadata|dateline|timestamp|pubdate|posted|date|time|published|updated"
+    r"\b(?:byline|authors?|authi|meta|metadata|dateline|timestamp|pubdate|posted|date|time|published|updated|last updated"
     r"|tags|labels|keywords|categories|copyright|disclaimer|statement|declare|signature|avatar|userinfo|profile"
-    r"|btn|buttons?|actions|controls|toolbar|vote|votes|votecell|rating|stars|likes|views|clipboard|copy|gutter|linenos?"
-    r"|reward|donate|price|cart|sku|credit|editor|bianji|source|laiyuan|report|reply|replies|search|permalink|hidden"
-    r"|anchorjs|sr only|screen reader text|visually hidden|dt badge|infos?|hash link|comhead|quote link|back top"
-    r"|(?:post|article|entry) (?:info|footer|nav|top|copyright)|post buttons|user info|blob num|line numbers?"
-    r"|cat links|post menu|crawler post meta|read count|social share|last updated|edit)\b"
+    r"|btn|buttons?|actions|controls|toolbar|vote|votes|votecell|rating|stars|likes|views|clipboard|copy|edit|editor"
+    r"|reward|donate|price|cart|sku|credit|bianji|source|laiyuan|report|reply|replies|search|permalink|hidden"
+    r"|anchorjs|sr only|screen reader text|visually hidden|info(?! block)(?! box)|hash link|comhead|back top"
+    r"|(?:post|article|entry) (?:info|footer|nav|top|copyright)"
+    r"|(?:post|user) (?:buttons|menu|info)|crawler post meta"
+    r"|cat links|quote link|read count|social share)\b"
 )
 _COMMENTS = re.compile(
     r"\b(?:comments?|commentlist|commentarea|disqus\w*|respond|pinglun|reviews?|guestbook|livefyre|duoshuo|gitalk|giscus"
@@ -57,11 +60,11 @@ def meaning(name: str) -> Meaning | None:
     if len(name) > 100:
         return None
     words = [word.lower() for word in _WORDS.findall(name)]
-    if not words or words[0] in _STATES or words[-1] in _STATED:
+    if not words or _STATES.fullmatch(words[0]) or _STATED.fullmatch(words[-1]):
         return None
     spaced = " ".join(words)
     if _COMMENTS.search(spaced):
         return "comments"
-    if spaced in _WHOLE or _NOISE.search(spaced):
+    if _WHOLE.fullmatch(spaced) or _NOISE.search(spaced):
         return "noise"
     return "small" if _SMALL.search(spaced) else None

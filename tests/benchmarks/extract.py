@@ -25,6 +25,7 @@ from tests.benchmarks.layouts.pages import LANGUAGES, LAYOUTS, labelled
 from tests.benchmarks.layouts.text import Labelled
 from tests.benchmarks.rows import Row, cpu_seconds, peak_mb, show
 
+_MARKER = re.compile(r"^\s*(?:[•*-]|\d+\.)\s+", re.MULTILINE)  # of list items, which tools write each their way
 Tool = Callable[[bytes], str]
 Scores = dict[str, float]
 
@@ -75,6 +76,7 @@ def sample() -> dict[str, list[bytes]]:
 
 def shingles(text: str) -> Counter[object]:
     """Shingles of 4 words or, where a tenth and more are Chinese characters, 5 characters; of a short text, itself."""
+    text = _MARKER.sub("", text)
     chinese = 10 * len(re.findall("[\u4e00-\u9fff]", text)) > len(text)
     units = re.findall(r"\w", text) if chinese else re.findall(r"\w+", text.lower())
     width = 5 if chinese else 4

@@ -11,15 +11,23 @@ def teaser(t: Text) -> str:
 
 
 def byline(t: Text) -> str:
-    return t.say(f"By {t.name()} · Published March 3, 2026 · 5 min read", f"2026年03月03日 08:15 来源：示例日报 作者：{t.name()}")
+    return t.say(
+        f"By {t.name()} · Published March 3, 2026 · 5 min read", f"2026年03月03日 08:15 来源：示例日报 作者：{t.name()}"
+    )
 
 
 def broadcaster(t: Text) -> str:
     """A broadcaster's site: components named for what they are, cards within the article, most read behind it."""
     title, body = t.title(), t.paragraphs('<p class="paragraph inline-placeholder">{}</p>')
-    body.insert(len(body) // 2, f'<div class="related-content related-content--article"><a href="/a"><h3>{t.title()}</h3></a><p>{t.sentence()}</p></div>')
+    body.insert(
+        len(body) // 2,
+        f'<div class="related-content related-content--article"><a href="/a"><h3>{t.title()}</h3></a><p>{t.sentence()}</p></div>',
+    )
     body.insert(2, f'<div class="ad-slot" data-ad="1"><span>{t.say("Advertisement", "广告")}</span></div>')
-    body.insert(1, f'<figure class="image"><img src="a.jpg"><figcaption>{t.sentence()} <span class="credit">{t.name()}/Getty</span></figcaption></figure>')
+    body.insert(
+        1,
+        f'<figure class="image"><img src="a.jpg"><figcaption>{t.sentence()} <span class="credit">{t.name()}/Getty</span></figcaption></figure>',
+    )
     return (
         head(t, title, 60)
         + f'<body class="layout-with-rail has-comments">{consent(t)}<header class="header"><nav class="header__nav">{links(t, 20, 40)}</nav></header>'
@@ -34,7 +42,9 @@ def broadcaster(t: Text) -> str:
 def portal(t: Text) -> str:
     """A portal of the Chinese kind: body in a div, editor's line, recommendations and readers' comments behind."""
     title = t.title()
-    note = lambda: f'<div class="comment-item"><span class="user">{t.name()}</span><div class="content">{comment_text(t)}</div><a href="#">{t.say("Reply", "回复")}</a><span>{t.say("Like", "赞")} 12</span></div>'
+    note = lambda: (
+        f'<div class="comment-item"><span class="user">{t.name()}</span><div class="content">{comment_text(t)}</div><a href="#">{t.say("Reply", "回复")}</a><span>{t.say("Like", "赞")} 12</span></div>'
+    )
     return (
         head(t, title, 30)
         + f'<body><div class="top-nav">{links(t, 15, 25)}</div><div class="path crumbs"><a href="/">{t.say("Home", "首页")}</a> &gt; <a href="/n">{t.say("News", "新闻")}</a> &gt; {t.say("Article", "正文")}</div>'
@@ -61,8 +71,12 @@ def old_table(t: Text) -> str:
 def wordpress_news(t: Text) -> str:
     """Classes that name the tags and categories of the post, and a body class for every widget there is."""
     title = t.title()
-    note = lambda: f'<li class="comment even depth-1"><article class="comment-body"><footer class="comment-meta"><b class="fn">{t.name()}</b> <a href="#c">{t.say("March 3, 2026 at 8:15", "2026年3月3日")}</a></footer><div class="comment-content"><p>{comment_text(t)}</p></div><div class="reply"><a href="?r">{t.say("Reply", "回复")}</a></div></article></li>'
-    widget = lambda: f'<section class="widget widget_recent_entries"><h2 class="widget-title">{t.say("Recent Posts", "近期文章")}</h2>{links(t, 5, 9)}</section>'
+    note = lambda: (
+        f'<li class="comment even depth-1"><article class="comment-body"><footer class="comment-meta"><b class="fn">{t.name()}</b> <a href="#c">{t.say("March 3, 2026 at 8:15", "2026年3月3日")}</a></footer><div class="comment-content"><p>{comment_text(t)}</p></div><div class="reply"><a href="?r">{t.say("Reply", "回复")}</a></div></article></li>'
+    )
+    widget = lambda: (
+        f'<section class="widget widget_recent_entries"><h2 class="widget-title">{t.say("Recent Posts", "近期文章")}</h2>{links(t, 5, 9)}</section>'
+    )
     return (
         head(t, title, 25)
         + f'<body class="post-template-default single single-post has-sidebar comments-open related-on"><div id="page" class="site"><header id="masthead" class="site-header"><nav class="main-navigation">{links(t)}</nav></header>'
@@ -77,8 +91,12 @@ def wordpress_news(t: Text) -> str:
 def utility_classes(t: Text) -> str:
     """No class says what it is for: structure and links alone tell the article from what follows."""
     title = t.title()
-    card = lambda: f'<a class="block p-4" href="/a/{t.draw.randint(1, 99)}"><h3 class="text-lg">{t.title()}</h3><p class="text-sm mt-2">{t.sentence()}</p></a>'
-    note = lambda: f'<div class="py-4 flex"><div class="text-xs">{t.name()} · 2h</div><p class="text-sm">{comment_text(t)}</p></div>'
+    card = lambda: (
+        f'<a class="block p-4" href="/a/{t.draw.randint(1, 99)}"><h3 class="text-lg">{t.title()}</h3><p class="text-sm mt-2">{t.sentence()}</p></a>'
+    )
+    note = lambda: (
+        f'<div class="py-4 flex"><div class="text-xs">{t.name()} · 2h</div><p class="text-sm">{comment_text(t)}</p></div>'
+    )
     return (
         head(t, title, 45)
         + f'<body class="antialiased"><div id="__next"><div class="flex items-center">{t.many(lambda: f"""<a class="px-2" href="/{t.draw.randint(1, 99)}">{t.title()}</a>""", 6, 12)}</div><main class="max-w-screen-xl mx-auto"><div class="grid"><div class="col-span-8"><h1 class="text-4xl">{title}</h1><p class="text-gray-500">{byline(t)}</p><div class="mt-8">'
@@ -90,7 +108,9 @@ def utility_classes(t: Text) -> str:
 def blogger(t: Text) -> str:
     """Line breaks for paragraphs, archive and profile beside, comments below."""
     title = t.title()
-    note = lambda: f'<li class="comment"><div class="comment-block"><cite class="user">{t.name()}</cite><p class="comment-content">{comment_text(t)}</p><span class="comment-actions"><a>{t.say("Reply", "回复")}</a></span></div></li>'
+    note = lambda: (
+        f'<li class="comment"><div class="comment-block"><cite class="user">{t.name()}</cite><p class="comment-content">{comment_text(t)}</p><span class="comment-actions"><a>{t.say("Reply", "回复")}</a></span></div></li>'
+    )
     return (
         head(t, title, 15)
         + f'<body class="item-view"><div class="navbar section"><div>{links(t, 2, 4)}</div></div><div class="main-outer"><div class="main section" id="main"><div class="blog-posts hfeed"><h2 class="date-header">{t.say("Tuesday, March 3, 2026", "2026年3月3日星期二")}</h2><div class="post hentry uncustomized-post-template" itemscope><h3 class="post-title entry-title">{title}</h3>'
@@ -120,8 +140,12 @@ def hexo(t: Text) -> str:
 def developers_portal(t: Text) -> str:
     """A large blog host: recommendations after the text longer than the text."""
     title = t.title()
-    box = lambda: f'<div class="recommend-item-box type_blog clearfix"><div class="content-box"><a href="/b"><div class="title-box">{t.title()}</div></a><div class="desc-box">{t.sentence()}</div><span class="info-block">{t.say("Views", "阅读")} 1万+</span></div></div>'
-    note = lambda: f'<ul class="comment-list"><li class="comment-line-box"><div class="right-box"><a href="/u">{t.name()}</a><span class="new-comment">{comment_text(t)}</span></div></li></ul>'
+    box = lambda: (
+        f'<div class="recommend-item-box type_blog clearfix"><div class="content-box"><a href="/b"><div class="title-box">{t.title()}</div></a><div class="desc-box">{t.sentence()}</div><span class="info-block">{t.say("Views", "阅读")} 1万+</span></div></div>'
+    )
+    note = lambda: (
+        f'<ul class="comment-list"><li class="comment-line-box"><div class="right-box"><a href="/u">{t.name()}</a><span class="new-comment">{comment_text(t)}</span></div></li></ul>'
+    )
     return (
         head(t, title, 50)
         + f'<body class="nodata"><div id="csdn-toolbar"><div class="toolbar-inside">{links(t, 12, 18)}</div></div><div class="main_father clearfix"><div class="container clearfix" id="mainBox"><main><div class="blog-content-box"><div class="article-header-box"><h1 class="title-article">{title}</h1><div class="article-info-box"><span class="time">{byline(t)}</span><span class="read-count">{t.say("Views", "阅读量")} 3.2k</span><div class="tags-box"><a href="/t">{t.title()}</a></div></div></div>'
@@ -133,7 +157,9 @@ def developers_portal(t: Text) -> str:
 def hashed_classes(t: Text) -> str:
     """Class names that a build tool made; author's box, applause and more stories at the end."""
     title, c = t.title(), lambda: "".join(t.draw.choices("abcdefghijklm", k=2))
-    story = lambda: f'<div class="{c()} {c()}"><div><a href="/@{c()}">{t.name()}</a></div><a href="/s"><h2>{t.title()}</h2><h3>{t.sentence()}</h3></a><div><span>Mar 1</span></div></div>'
+    story = lambda: (
+        f'<div class="{c()} {c()}"><div><a href="/@{c()}">{t.name()}</a></div><a href="/s"><h2>{t.title()}</h2><h3>{t.sentence()}</h3></a><div><span>Mar 1</span></div></div>'
+    )
     return (
         head(t, title, 70)
         + f'<body><div id="root"><div class="a b c"><div class="{c()}"><a href="/">Home</a><a href="/signin">{t.say("Sign in", "登录")}</a><a href="/signup">{t.say("Get started", "注册")}</a></div><div class="{c()}"><article><div class="{c()}"><section><div><h1 class="pw-post-title">{title}</h1><div class="{c()}"><a href="/@x">{t.name()}</a><button>{t.say("Follow", "关注")}</button><span>5 min read</span></div>'

@@ -34,7 +34,9 @@ def discuz(t: Text) -> str:
 def question(t: Text) -> str:
     """A question and its answers; short remarks below each are surroundings."""
     title = t.title()
-    remark = lambda: f'<li class="comment js-comment"><div class="comment-text"><span class="comment-copy">{comment_text(t)}</span> – <a href="/u" class="comment-user">{t.name()}</a></div></li>'
+    remark = lambda: (
+        f'<li class="comment js-comment"><div class="comment-text"><span class="comment-copy">{comment_text(t)}</span> – <a href="/u" class="comment-user">{t.name()}</a></div></li>'
+    )
     entry = lambda kind: (
         f'<div class="{kind} js-{kind}"><div class="post-layout"><div class="votecell"><div class="js-vote-count">12</div></div><div class="{"post" if kind == "question" else "answer"}cell"><div class="s-prose js-post-body" itemprop="text">{"".join(t.paragraphs("<p>{}</p>", 2, 5))}</div><div class="post-menu"><a href="/s">{t.say("Share", "分享")}</a> <a href="/e">{t.say("Improve this answer", "编辑")}</a></div><div class="post-signature"><div class="user-info"><a href="/u">{t.name()}</a> 1,234</div></div></div></div><div class="comments js-comments-container"><ul class="comments-list">{t.many(remark, 0, 3)}</ul></div></div>'
     )
@@ -47,17 +49,21 @@ def question(t: Text) -> str:
 def thread(t: Text) -> str:
     """A page that is nothing but comments: they are the content."""
     title = t.title()
-    row = lambda: f'<tr class="athing comtr"><td><table><tr><td class="ind"></td><td class="default"><div><span class="comhead"><a href="/u" class="hnuser">{t.name()}</a> <span class="age">2 {t.say("hours ago", "小时前")}</span> | <a href="/n">{t.say("next", "下一条")}</a></span></div><div class="comment"><div class="commtext c00">{t.paragraph(4)}{"".join(t.paragraphs("<p>{}</p>", 0, 2))}</div><div class="reply"><p><font size="1"><u><a href="/r">{t.say("reply", "回复")}</a></u></font></div></div></td></tr></table></td></tr>'
-    return (
-        f'<html lang="{t.language}"><head><title>{title}</title></head><body><center><table id="hnmain"><tr><td bgcolor="#ff6600"><a href="/new">{t.say("new", "最新")}</a> | <a href="/past">{t.say("past", "往日")}</a> | <a href="/c">{t.say("comments", "评论")}</a></td></tr><tr><td><table class="fatitem"><tr class="athing"><td class="title"><span class="titleline"><a href="/x">{title}</a></span></td></tr></table><table class="comment-tree">{t.many(row, 6, 14)}</table></td></tr><tr><td><center><span class="yclinks">{links(t, 5, 8)}</span></center></td></tr></table></center></body></html>'
+    row = lambda: (
+        f'<tr class="athing comtr"><td><table><tr><td class="ind"></td><td class="default"><div><span class="comhead"><a href="/u" class="hnuser">{t.name()}</a> <span class="age">2 {t.say("hours ago", "小时前")}</span> | <a href="/n">{t.say("next", "下一条")}</a></span></div><div class="comment"><div class="commtext c00">{t.paragraph(4)}{"".join(t.paragraphs("<p>{}</p>", 0, 2))}</div><div class="reply"><p><font size="1"><u><a href="/r">{t.say("reply", "回复")}</a></u></font></div></div></td></tr></table></td></tr>'
     )
+    return f'<html lang="{t.language}"><head><title>{title}</title></head><body><center><table id="hnmain"><tr><td bgcolor="#ff6600"><a href="/new">{t.say("new", "最新")}</a> | <a href="/past">{t.say("past", "往日")}</a> | <a href="/c">{t.say("comments", "评论")}</a></td></tr><tr><td><table class="fatitem"><tr class="athing"><td class="title"><span class="titleline"><a href="/x">{title}</a></span></td></tr></table><table class="comment-tree">{t.many(row, 6, 14)}</table></td></tr><tr><td><center><span class="yclinks">{links(t, 5, 8)}</span></center></td></tr></table></center></body></html>'
 
 
 def discourse(t: Text) -> str:
     """A modern forum as it answers a crawler."""
     title = t.title()
-    post = lambda n: f'<div id="post_{n}" itemprop="comment" itemscope class="topic-body crawler-post"><div class="crawler-post-meta"><span class="creator"><a href="/u"><span>{t.name()}</span></a></span><time class="post-time">{t.say("March 3, 2026, 8:15am", "2026 年3 月 3 日 08:15")}</time><span itemprop="position">{n}</span></div><div class="post" itemprop="text">{"".join(t.paragraphs("<p>{}</p>", 1, 4))}</div><div><span class="post-likes">3 {t.say("Likes", "个赞")}</span></div></div>'
-    related = lambda: f'<tr class="topic-list-item"><td class="main-link"><a href="/t" class="title raw-link">{t.title()}</a></td><td class="replies"><span class="posts">3</span></td><td>{t.say("January 5, 2026", "2026 年1 月 5 日")}</td></tr>'
+    post = lambda n: (
+        f'<div id="post_{n}" itemprop="comment" itemscope class="topic-body crawler-post"><div class="crawler-post-meta"><span class="creator"><a href="/u"><span>{t.name()}</span></a></span><time class="post-time">{t.say("March 3, 2026, 8:15am", "2026 年3 月 3 日 08:15")}</time><span itemprop="position">{n}</span></div><div class="post" itemprop="text">{"".join(t.paragraphs("<p>{}</p>", 1, 4))}</div><div><span class="post-likes">3 {t.say("Likes", "个赞")}</span></div></div>'
+    )
+    related = lambda: (
+        f'<tr class="topic-list-item"><td class="main-link"><a href="/t" class="title raw-link">{t.title()}</a></td><td class="replies"><span class="posts">3</span></td><td>{t.say("January 5, 2026", "2026 年1 月 5 日")}</td></tr>'
+    )
     return (
         head(t, title, 12)
         + f'<body class="crawler browser-update"><header><a href="/">{t.title()}</a></header><div id="main-outlet" class="wrap" role="main"><div id="topic-title"><h1><a href="/t">{title}</a></h1><div class="topic-category"><a href="/c">{t.title()}</a></div></div><div itemscope itemtype="http://schema.org/DiscussionForumPosting">{"".join(post(n) for n in range(1, t.draw.randint(4, 8)))}</div><div id="related-topics" class="more-topics__list"><h3 class="more-topics__list-title">{t.say("Related topics", "相关话题")}</h3><table class="topic-list"><tbody>{t.many(related, 3, 6)}</tbody></table></div></div><footer class="container wrap"><nav class="crawler-nav">{links(t, 3, 5)}</nav></footer></body></html>'
@@ -67,9 +73,15 @@ def discourse(t: Text) -> str:
 def woocommerce(t: Text) -> str:
     """A small shop: description and attributes are the content, reviews and other products are not."""
     title = t.title()
-    product = lambda: f'<li class="product"><a href="/p" class="woocommerce-loop-product__link"><h2>{t.title()}</h2><span class="price">$12.00</span></a><a class="button add_to_cart_button" href="?a">{t.say("Add to cart", "加入购物车")}</a></li>'
-    review = lambda: f'<li class="review"><div class="comment_container"><div class="comment-text"><p class="meta"><strong>{t.name()}</strong></p><div class="description"><p>{comment_text(t)}</p></div></div></div></li>'
-    attribute = lambda: f'<tr class="woocommerce-product-attributes-item"><th>{t.keep(t.title())}</th><td><p>{t.keep(t.title())}</p></td></tr>'
+    product = lambda: (
+        f'<li class="product"><a href="/p" class="woocommerce-loop-product__link"><h2>{t.title()}</h2><span class="price">$12.00</span></a><a class="button add_to_cart_button" href="?a">{t.say("Add to cart", "加入购物车")}</a></li>'
+    )
+    review = lambda: (
+        f'<li class="review"><div class="comment_container"><div class="comment-text"><p class="meta"><strong>{t.name()}</strong></p><div class="description"><p>{comment_text(t)}</p></div></div></div></li>'
+    )
+    attribute = lambda: (
+        f'<tr class="woocommerce-product-attributes-item"><th>{t.keep(t.title())}</th><td><p>{t.keep(t.title())}</p></td></tr>'
+    )
     return (
         head(t, title, 30)
         + f'<body class="product-template-default single-product woocommerce-page"><header class="site-header"><nav>{links(t)}</nav><a class="cart-contents" href="/cart">$0.00 0 {t.say("items", "件")}</a></header><nav class="woocommerce-breadcrumb">{t.title()} / {t.title()}</nav><div id="primary"><main><div id="product-1" class="product type-product"><div class="summary entry-summary"><h1 class="product_title">{title}</h1><p class="price">$99.00</p><div class="woocommerce-product-details__short-description"><p>{t.paragraph(2)}</p></div><form class="cart"><button>{t.say("Add to cart", "加入购物车")}</button></form><div class="product_meta"><span class="sku_wrapper">SKU: 123</span></div></div>'
@@ -81,9 +93,15 @@ def woocommerce(t: Text) -> str:
 def marketplace(t: Text) -> str:
     """A large shop: points, a description and a table of facts among carousels and reviews."""
     title = t.title()
-    review = lambda: f'<div data-hook="review" class="a-section review aok-relative"><span class="a-profile-name">{t.name()}</span><span class="review-text-content">{comment_text(t)}</span><span>{t.say("Helpful", "有用")}</span></div>'
-    fact = lambda: f'<tr><th class="prodDetSectionEntry">{t.keep(t.title())}</th><td class="prodDetAttrValue">{t.keep(t.title())}</td></tr>'
-    carousel = lambda: f'<div class="a-carousel-container"><h2 class="a-carousel-heading">{t.say("Customers also bought", "看了又看")}</h2><ol class="a-carousel">{t.many(lambda: f"""<li class="a-carousel-card"><a href="/dp">{t.title()}</a><span class="a-price">$9.99</span></li>""", 5, 9)}</ol></div>'
+    review = lambda: (
+        f'<div data-hook="review" class="a-section review aok-relative"><span class="a-profile-name">{t.name()}</span><span class="review-text-content">{comment_text(t)}</span><span>{t.say("Helpful", "有用")}</span></div>'
+    )
+    fact = lambda: (
+        f'<tr><th class="prodDetSectionEntry">{t.keep(t.title())}</th><td class="prodDetAttrValue">{t.keep(t.title())}</td></tr>'
+    )
+    carousel = lambda: (
+        f'<div class="a-carousel-container"><h2 class="a-carousel-heading">{t.say("Customers also bought", "看了又看")}</h2><ol class="a-carousel">{t.many(lambda: f"""<li class="a-carousel-card"><a href="/dp">{t.title()}</a><span class="a-price">$9.99</span></li>""", 5, 9)}</ol></div>'
+    )
     return (
         head(t, title, 90)
         + f'<body class="a-m-us"><div id="navbar" class="nav-sprite">{links(t, 20, 30)}</div><div id="dp" class="electronics"><div id="wayfinding-breadcrumbs_container">{links(t, 3, 4)}</div><div id="centerCol"><h1 id="title"><span id="productTitle">{title}</span></h1><div id="feature-bullets"><ul class="a-unordered-list">{"".join(f"""<li><span class="a-list-item">{t.keep(t.sentence())}</span></li>""" for _ in range(5))}</ul></div></div>{carousel()}<div id="productDescription" class="a-section">{"".join(t.paragraphs("<p><span>{}</span></p>", 3, 6))}</div><div id="prodDetails"><table id="productDetails_techSpec">{t.many(fact, 4, 8)}</table></div>{carousel()}<div id="reviewsMedley"><div id="cm-cr-dp-review-list">{t.many(review, 2, 5)}</div></div></div><div id="navFooter">{links(t, 20, 30)}<span>{copyright_line(t)}</span></div></body></html>'

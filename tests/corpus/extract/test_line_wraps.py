@@ -10,7 +10,9 @@ from corpus.extract.line_wraps import unwrapped
 
 
 def text_of(html, **kwargs):
-    return extract_page(f"<html><body><div><p>{html}</p></div></body></html>", Extract(**kwargs)).text
+    return extract_page(
+        f"<html><body><div><p>{html}</p></div></body></html>", Extract(extractor={"name": "siku", **kwargs})
+    ).text
 
 
 @pytest.mark.parametrize("main", [True, False])

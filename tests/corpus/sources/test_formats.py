@@ -269,7 +269,7 @@ def test_the_field_that_was_looked_for_is_named():
 def test_every_reason_and_suffix_is_documented():
     home = Path(corpus.__file__).parents[1]
     page = (home / "docs" / "sources.md").read_text(encoding="utf-8")
-    files = [*(home / "corpus" / "sources").glob("*.py"), home / "corpus" / "extract.py"]
+    files = [*(home / "corpus" / "sources").glob("*.py"), home / "corpus" / "extract" / "documents.py"]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
     reasons = set(re.findall(r'(?:error=|_RejectedError\(|Entry\(path, 0, |reason = )"(\w+)"', code))
     reasons |= set(re.findall(r'"(\w+_record)"', code))
