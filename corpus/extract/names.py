@@ -39,8 +39,9 @@ _WHOLE = re.compile(
 )
 # Small things about a text: noise only where they hold a line or two.
 _SMALL = re.compile(
-    r"\b(?:byline|authors?|authi|meta|metadata|dateline|timestamp|pubdate|posted|date|time|published|updated|last updated"
-    r"|tags|labels|keywords|categories|copyright|disclaimer|statement|declare|signature|avatar|userinfo|profile"
+    r"\b(?:byline|authors?|authi|meta|metadata|dateline|timestamp|pubdate|posted|date|time|published|updated"
+    r"|last updated|tags|labels|keywords|categories|copyright|disclaimer|statement|declare"
+    r"|signature|avatar|userinfo|profile"
     r"|btn|buttons?|actions|controls|toolbar|vote|votes|votecell|rating|stars|likes|views|clipboard|copy|edit|editor"
     r"|reward|donate|price|cart|sku|credit|bianji|source|laiyuan|report|reply|replies|search|permalink|hidden"
     r"|anchorjs|sr only|screen reader text|visually hidden|info(?! block)(?! box)|hash link|comhead|back top"
