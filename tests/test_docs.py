@@ -24,7 +24,7 @@ from tests.slugs import Slugs
 
 REFERENCE = (HOME / "docs" / "configuration.md").read_text(encoding="utf-8")
 REASONS = (HOME / "docs" / "reasons.md").read_text(encoding="utf-8")
-DEAD = ("corpus/sources", "corpus/extract.py", "corpus/crawling/captures.py")
+DEAD = ("corpus/sources", "corpus/extract", "corpus/crawling/captures.py")
 # Something for each edit to change.
 TEXTS = [
     "a\x00b",

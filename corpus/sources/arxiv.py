@@ -32,7 +32,9 @@ class ArxivSource:
 
     kind: Literal["arxiv"] = "arxiv"
     path: Annotated[FileRef, Doc("folder, or one file")]
-    max_bytes: Annotated[int, Field(ge=1), Doc("papers larger than this, decompressed, are dropped as too_large")] = 64 << 20
+    max_bytes: Annotated[int, Field(ge=1), Doc("papers larger than this, decompressed, are dropped as too_large")] = (
+        64 << 20
+    )
 
     def items(self) -> list[Item]:
         """Groups of files, by relative name."""
@@ -94,7 +96,7 @@ class ArxivSource:
 
 
 def _tex(data: bytes, most: int) -> dict[str, str]:
-    """The .tex files of a paper by name: of a tar, or one. Raises _TooLargeError, DecodingError, and what tars raise."""
+    """The .tex files of a paper by name: of a tar, or one. Raises _TooLargeError, DecodingError and what tars do."""
     if data.startswith(b"\x1f\x8b"):
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             data = file.read(most + 1)
@@ -108,6 +110,6 @@ def _tex(data: bytes, most: int) -> dict[str, str]:
             if count == _MEMBERS:
                 raise _TooLargeError
             if member.isfile() and member.name.lower().endswith((".tex", ".ltx")):
-                file = tar.extractfile(member)
-                found[str(PurePosixPath(member.name))] = decode(file.read()).text if file else ""
+                content = tar.extractfile(member)
+                found[str(PurePosixPath(member.name))] = decode(content.read()).text if content else ""
     return found

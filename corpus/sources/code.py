@@ -26,7 +26,9 @@ class CodeSource:
 
     kind: Literal["code"] = "code"
     path: Annotated[FileRef, Doc("folder, or one file")]
-    languages: Annotated[tuple[str, ...], Doc("programming languages that are read, as Linguist names them; empty: all")] = ()
+    languages: Annotated[
+        tuple[str, ...], Doc("programming languages that are read, as Linguist names them; empty: all")
+    ] = ()
     licences: Annotated[tuple[str, ...], Doc("SPDX licences that are read; empty: all, with or without one")] = ()
     max_bytes: Annotated[int, Field(ge=1), Doc("larger files are dropped as too_large")] = 1 << 20
 

@@ -38,7 +38,9 @@ class EpubSource:
 
     kind: Literal["epub"] = "epub"
     path: Annotated[FileRef, Doc("folder, or one file")]
-    max_bytes: Annotated[int, Field(ge=1), Doc("books larger than this, decompressed, are dropped as too_large")] = 64 << 20
+    max_bytes: Annotated[int, Field(ge=1), Doc("books larger than this, decompressed, are dropped as too_large")] = (
+        64 << 20
+    )
 
     def items(self) -> list[Item]:
         """Groups of files, by relative name."""
@@ -96,7 +98,9 @@ class _Book:
         for name in _chapters(tree, folder):
             payload.append(self.part(name))
             texts.append(extractor.page(decode(payload[-1]).text).text)
-        title, language = (next((e.text for e in tree.iter(_DC + name) if e.text), None) for name in ("title", "language"))
+        title, language = (
+            next((e.text for e in tree.iter(_DC + name) if e.text), None) for name in ("title", "language")
+        )
         text = "\n\n".join(text for text in texts if text)
         return Capture(
             None, entry.name, b"".join(payload), "application/epub+zip", "utf-8",

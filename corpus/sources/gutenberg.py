@@ -20,7 +20,8 @@ _START = re.compile(
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 _END = re.compile(
-    r"^[ \t]*(?:\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg|\*\*\* START: FULL LICENSE)",
+    r"^[ \t]*(?:\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg"
+    r"|\*\*\* START: FULL LICENSE)",
     re.IGNORECASE | re.MULTILINE,
 )
 _FIELD = re.compile(r"^(Title|Language):[ \t]*(.+)$", re.MULTILINE)

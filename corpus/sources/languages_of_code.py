@@ -7,17 +7,22 @@ _NAMES = {
     "Ada": "adb ads", "Assembly": "asm s", "Batchfile": "bat cmd", "C": "c", "C#": "cs", "C++": "cc cpp cxx hh hpp hxx",
     "CMake": "cmake cmakelists.txt", "CSS": "css scss less", "Clojure": "clj cljs", "Cuda": "cu cuh", "Dart": "dart",
     "Dockerfile": "dockerfile", "Elixir": "ex exs", "Erlang": "erl hrl", "F#": "fs fsx", "Fortran": "f f90 f95 for",
-    "Go": "go", "Groovy": "groovy gradle", "HTML": "html htm", "Haskell": "hs", "Java": "java", "JavaScript": "js jsx mjs cjs",
+    "Go": "go", "Groovy": "groovy gradle", "HTML": "html htm", "Haskell": "hs", "Java": "java",
+    "JavaScript": "js jsx mjs cjs",
     "Julia": "jl", "Kotlin": "kt kts", "Lua": "lua", "Makefile": "makefile mk", "Markdown": "md", "Nim": "nim",
-    "OCaml": "ml mli", "PHP": "php", "Pascal": "pas", "Perl": "pl pm", "PowerShell": "ps1", "Python": "py pyi", "R": "r",
-    "Ruby": "rb", "Rust": "rs", "SQL": "sql", "Scala": "scala sc", "Scheme": "scm", "Shell": "sh bash zsh", "Solidity": "sol",
+    "OCaml": "ml mli", "PHP": "php", "Pascal": "pas", "Perl": "pl pm", "PowerShell": "ps1", "Python": "py pyi",
+    "R": "r",
+    "Ruby": "rb", "Rust": "rs", "SQL": "sql", "Scala": "scala sc", "Scheme": "scm", "Shell": "sh bash zsh",
+    "Solidity": "sol",
     "Swift": "swift", "TeX": "tex sty", "TypeScript": "ts tsx", "VHDL": "vhd vhdl", "Verilog": "v sv", "Vue": "vue",
     "Zig": "zig", "reStructuredText": "rst", "Objective-C": "mm", "": "h m",
 }  # fmt: skip
 _BARE = frozenset(("dockerfile", "makefile", "cmakelists.txt"))  # whole names
 LANGUAGES = {ending: language for language, endings in _NAMES.items() for ending in endings.split()}
 SUFFIXES = tuple(ending if ending in _BARE else f".{ending}" for ending in LANGUAGES)
-_CPP = re.compile(r"^\s*(?:class\s+\w+|namespace\s+\w|template\s*<|using\s+namespace|public:|private:|#include\s*<\w+>)", re.M)
+_CPP = re.compile(
+    r"^\s*(?:class\s+\w+|namespace\s+\w|template\s*<|using\s+namespace|public:|private:|#include\s*<\w+>)", re.M
+)
 _OBJECTIVE_C = re.compile(r"^\s*(?:@interface|@implementation|@property|@end|@protocol|#import)\b", re.MULTILINE)
 # Linguist's lists (github-linguist, vendor.yml and generated.rb), the part of them that people meet.
 _VENDORED = re.compile(
@@ -26,10 +31,12 @@ _VENDORED = re.compile(
     re.IGNORECASE,
 )
 _GENERATED_NAME = re.compile(
-    r"(?:_pb2(?:_grpc)?\.pyi?|\.pb\.(?:go|cc|h)|\.g\.dart|\.designer\.cs|_generated\.\w+|\.generated\.\w+)$", re.IGNORECASE
+    r"(?:_pb2(?:_grpc)?\.pyi?|\.pb\.(?:go|cc|h)|\.g\.dart|\.designer\.cs|_generated\.\w+|\.generated\.\w+)$",
+    re.IGNORECASE,
 )
 _GENERATED = re.compile(
-    r"@generated\b|\bdo not (?:edit|modify)\b.{0,80}\bgenerat|\b(?:auto[- ]?generated|generated)\b.{0,40}\b(?:by|from|file|code)\b"
+    r"@generated\b|\bdo not (?:edit|modify)\b.{0,80}\bgenerat"
+    r"|\b(?:auto[- ]?generated|generated)\b.{0,40}\b(?:by|from|file|code)\b"
     r"|\bgenerated\b.{0,80}\bdo not (?:edit|modify)\b|(?:自动生成|自動生成).{0,20}(?:请勿|請勿|不要)",
     re.IGNORECASE | re.DOTALL,
 )

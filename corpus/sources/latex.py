@@ -46,7 +46,9 @@ def paper(files: Mapping[str, str]) -> tuple[str | None, str]:
     mains = [name for name, text in clean.items() if _MAIN.search(text)]
     if not mains:
         return None, ""
-    whole = _joined(max(mains, key=lambda name: (len(clean[name]), name)), clean, frozenset(), 50 * sum(map(len, clean.values())))
+    whole = _joined(
+        max(mains, key=lambda name: (len(clean[name]), name)), clean, frozenset(), 50 * sum(map(len, clean.values()))
+    )
     macros, rest = _defined(whole)
     found = _DOCUMENT.search(rest)
     title = _TITLE.search(rest)

@@ -25,7 +25,9 @@ class MediaWikiSource:
 
     kind: Literal["mediawiki"] = "mediawiki"
     path: Annotated[FileRef, Doc("folder, or one file")]
-    namespaces: Annotated[tuple[int, ...], Doc("namespaces that are read: 0 is articles, odd ones are talk pages")] = (0,)
+    namespaces: Annotated[tuple[int, ...], Doc("namespaces that are read: 0 is articles, odd ones are talk pages")] = (
+        0,
+    )
     variant: Annotated[str, Doc("variant that language conversion shows: zh-hans, zh-hant, zh-tw ...")] = "zh-hans"
     language: Annotated[str | None, Doc("language of the wiki; without it, what the dump declares")] = None
     max_bytes: Annotated[int, Field(ge=1), Doc("longer pages are dropped as too_large")] = 8 << 20

@@ -18,7 +18,9 @@ from corpus.sources.warc import read_warc
 
 FORMAT = Format("news", WARC.suffixes, WARC.types)
 # /2026/03/04/, /2026-03-04, /20260304, /2026/0304/, /2026-03/04/: as news sites write them in paths.
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/_.]?(0[1-9]|1[0-2]|[1-9](?=[-/_.]))[-/_.]?(0[1-9]|[12]\d|3[01]|[1-9](?!\d))(?!\d)")
+_DATE = re.compile(
+    r"(?<!\d)((?:19|20)\d\d)[-/_.]?(0[1-9]|1[0-2]|[1-9](?=[-/_.]))[-/_.]?(0[1-9]|[12]\d|3[01]|[1-9](?!\d))(?!\d)"
+)
 
 
 @configuration

@@ -1,4 +1,4 @@
-"""Reddit by Pushshift: submissions and comments, ndjson in zst; a thread a document, its comments in their tree's order."""
+"""Reddit by Pushshift: submissions and comments joined, a thread a document, comments in the order of their tree."""
 
 import json
 import zlib
@@ -88,15 +88,21 @@ class RedditSource:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            yield Capture(record=record, payload=line, error="bad_json", detail=f"{type(error).__name__}: {error}"[:300])
+            yield Capture(
+                record=record, payload=line, error="bad_json", detail=f"{type(error).__name__}: {error}"[:300]
+            )
             return
         if not isinstance(row, dict):
-            yield Capture(record=record, payload=line, error="bad_json", detail=f"a {type(row).__name__}, not an object")
+            yield Capture(
+                record=record, payload=line, error="bad_json", detail=f"a {type(row).__name__}, not an object"
+            )
             return
         comment = isinstance(row.get("link_id"), str)
         key = row["link_id"].removeprefix("t3_") if comment else row.get("id")
         if not isinstance(key, str) or not isinstance(row.get("body" if comment else "title"), str):
-            yield Capture(record=record, payload=line, error="missing_text", detail="no id with a title, no link_id with a body")
+            yield Capture(
+                record=record, payload=line, error="missing_text", detail="no id with a title, no link_id with a body"
+            )
             return
         if self.subreddits and row.get("subreddit") not in self.subreddits:
             return

@@ -6,14 +6,35 @@ from typing import Protocol
 
 from corpus.configuration import FileRef
 from corpus.crawling.source import CrawlSource
+from corpus.sources.arxiv import ArxivSource
 from corpus.sources.capture import Capture, Item, SourceError
+from corpus.sources.code import CodeSource
+from corpus.sources.epub import EpubSource
+from corpus.sources.gutenberg import GutenbergSource
 from corpus.sources.html import HtmlSource
 from corpus.sources.jsonl import JsonlSource
+from corpus.sources.mediawiki import MediaWikiSource
+from corpus.sources.news import NewsSource
 from corpus.sources.parquet import ParquetSource
+from corpus.sources.reddit import RedditSource
 from corpus.sources.text import TextSource
 from corpus.sources.warc import WarcSource
 
-SOURCES = (CrawlSource, HtmlSource, WarcSource, JsonlSource, ParquetSource, TextSource)
+SOURCES = (
+    CrawlSource,
+    HtmlSource,
+    WarcSource,
+    NewsSource,
+    JsonlSource,
+    ParquetSource,
+    TextSource,
+    MediaWikiSource,
+    GutenbergSource,
+    EpubSource,
+    ArxivSource,
+    RedditSource,
+    CodeSource,
+)
 
 
 class Source(Protocol):

@@ -4,8 +4,8 @@ import html
 import re
 from typing import Any
 
-_LEFT_OUT = frozenset(
-    "table ref references gallery chem score syntaxhighlight source timeline imagemap hiero graph mapframe".split()
+_LEFT_OUT = re.compile(
+    "table|ref|references|gallery|chem|score|syntaxhighlight|source|timeline|imagemap|hiero|graph|mapframe"
 )
 # Names of the file and category namespaces, whose links are no text (MediaWiki's MessagesEn, MessagesZh_hans, _hant).
 _NO_TEXT = re.compile(
@@ -47,7 +47,7 @@ def _text(node: Any) -> str:  # noqa: ANN401 - any of the library's nodes
         return _texts(node.title) if node.title is not None else ""
     if isinstance(node, Tag):
         name = str(node.tag).strip().lower()
-        if name in _LEFT_OUT:
+        if _LEFT_OUT.fullmatch(name):
             return ""
         if name == "math":
             return f"${node.contents}$"

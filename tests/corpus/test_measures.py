@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 import corpus.measures
 from corpus import segment
 from corpus.charset import decode
-from corpus.extract import Extract, extract_page
+from corpus.extract.documents import Extract, extract_page
 from corpus.languages import sampled
 from corpus.measure import checked
 from corpus.measures import PACKAGED, AnyMeasure, Exact, Language, Length, Quality, Repetition, Signature, columns

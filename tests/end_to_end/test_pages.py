@@ -18,7 +18,7 @@ from corpus.crawling.snapshot import SNAPSHOT
 from corpus.dedup import KEYS
 from corpus.document import DOCUMENT, tokens_schema
 from corpus.edit import EDITS
-from corpus.extract import DEAD
+from corpus.extract.documents import DEAD
 from corpus.verdict import VERDICT
 from pipelines.stages.split import SPLIT
 from tests.blocks import HOME, NOT_RUN, PAGES, Block, blocks

@@ -42,7 +42,8 @@ CLASSIC = "第一回\n\n話說天下大勢，分久必合，合久必分。\n\n�
 def test_gutenberg_texts_lose_their_licence(tmp_path, end):
     english = FRAME.format(title="Pride", author="Austen", language="English", body=NOVEL)
     chinese = FRAME.format(title="三國演義", author="羅貫中", language="Chinese", body=CLASSIC)
-    old = f"Small print\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n\n{NOVEL}\n\nEnd of Project Gutenberg's Pride\n"
+    front = "Small print\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*"
+    old = f"{front}\n\n{NOVEL}\n\nEnd of Project Gutenberg's Pride\n"
     for name, text in {"1.txt": english, "2.txt": chinese.replace("\n", "\r\n"), "3.txt": old, "4.txt": NOVEL}.items():
         (tmp_path / f"{name}{end}").write_bytes(PACK[end](text.encode()))
     first, second, third, fourth = all_of(GutenbergSource(path=FileRef(tmp_path)))
@@ -56,13 +57,15 @@ CONTAINER = (
     '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container" version="1.0"><rootfiles>'
     '<rootfile full-path="OEBPS/content.opf" media-type="application/oebps-package+xml"/></rootfiles></container>'
 )
-PACKAGE = """<package xmlns="http://www.idpf.org/2007/opf" version="3.0"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">
+PACKAGE = """<package xmlns="http://www.idpf.org/2007/opf" version="3.0">
+<metadata xmlns:dc="http://purl.org/dc/elements/1.1/">
 <dc:title>书名</dc:title><dc:language>zh-Hans</dc:language></metadata><manifest>
 <item id="c2" href="Text/two.xhtml" media-type="application/xhtml+xml"/>
 <item id="c1" href="Text/%E4%B8%80.xhtml" media-type="application/xhtml+xml"/>
 <item id="nav" href="nav.xhtml" properties="nav" media-type="application/xhtml+xml"/>
 <item id="note" href="note.xhtml" media-type="application/xhtml+xml"/><item id="i" href="i.png" media-type="image/png"/>
-</manifest><spine><itemref idref="nav"/><itemref idref="c1"/><itemref idref="c2"/><itemref idref="note" linear="no"/></spine>
+</manifest><spine><itemref idref="nav"/><itemref idref="c1"/>
+<itemref idref="c2"/><itemref idref="note" linear="no"/></spine>
 </package>"""
 CHAPTERS = {
     "OEBPS/Text/一.xhtml": "<html><body><h1>第一章</h1><p>从前有一座山。</p></body></html>",
@@ -75,7 +78,12 @@ CHAPTERS = {
 def epub(path, **parts):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
         book.writestr("mimetype", "application/epub+zip")
-        for name, data in {"META-INF/container.xml": CONTAINER, "OEBPS/content.opf": PACKAGE, **CHAPTERS, **parts}.items():
+        for name, data in {
+            "META-INF/container.xml": CONTAINER,
+            "OEBPS/content.opf": PACKAGE,
+            **CHAPTERS,
+            **parts,
+        }.items():
             if data is not None:
                 book.writestr(name, data)
     return path
@@ -163,7 +171,10 @@ def test_papers_of_a_bulk_tar(tmp_path):
 
 
 def test_macros_that_grow_or_circle(tmp_path):
-    lines = "".join(f"\\newcommand{{\\{a}}}{{\\{b}\\{b}\\{b}\\{b}\\{b}\\{b}\\{b}\\{b}}}" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    lines = "".join(
+        f"\\newcommand{{\\{a}}}{{\\{b}\\{b}\\{b}\\{b}\\{b}\\{b}\\{b}\\{b}}}"
+        for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     bomb = f"\\documentclass{{a}}{lines}\\newcommand{{\\i}}{{{'x' * 50}}}\\begin{{document}}\\a\\end{{document}}"
     with pytest.raises(GrowthError):
         paper({"m.tex": bomb})
@@ -173,7 +184,24 @@ def test_macros_that_grow_or_circle(tmp_path):
     assert paper(circle)[1].split() == ["\\documentclass{a}", "B", "\\x", "A"]
 
 
-PIECES = st.sampled_from(["\\newcommand{\\a}", "{", "}", "\\def\\b#1", "\\a", "\\b", "[", "]", "\\input{m}", "%", "\\begin{document}", "$", "\\title", "字"])
+PIECES = st.sampled_from(
+    [
+        "\\newcommand{\\a}",
+        "{",
+        "}",
+        "\\def\\b#1",
+        "\\a",
+        "\\b",
+        "[",
+        "]",
+        "\\input{m}",
+        "%",
+        "\\begin{document}",
+        "$",
+        "\\title",
+        "字",
+    ]
+)
 
 
 @given(st.lists(PIECES, max_size=40))

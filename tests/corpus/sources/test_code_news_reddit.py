@@ -83,7 +83,10 @@ def test_a_source_tree(tmp_path):
 
 def test_languages_and_licences():
     assert language_of("a/Dockerfile", "") == "Dockerfile" and language_of("x.m", "x = 1;") == "MATLAB"
-    assert language_of("t.ts", "<?xml version='1.0'?><!DOCTYPE TS>") == "XML" and language_of("t.TS", "let a") == "TypeScript"
+    assert (
+        language_of("t.ts", "<?xml version='1.0'?><!DOCTYPE TS>") == "XML"
+        and language_of("t.TS", "let a") == "TypeScript"
+    )
     assert licence_in("GNU GENERAL PUBLIC LICENSE\n    Version 3, 29 June 2007") == "GPL-3.0"
     assert licence_in("# SPDX-License-Identifier: MIT OR Apache-2.0\n") == "MIT OR Apache-2.0"
     assert licence_in("木兰宽松许可证, 第2版") == "MulanPSL-2.0" and licence_in("nothing") == ""
@@ -109,7 +112,12 @@ def test_the_day_in_a_url(url, day):
 
 
 def test_news_by_host_and_day(tmp_path):
-    urls = ["http://a.sample/2026/03/04/x", "http://www.a.sample/2026/03/09/x", "http://b.sample/2026/03/04/x", "http://a.sample/about"]
+    urls = [
+        "http://a.sample/2026/03/04/x",
+        "http://www.a.sample/2026/03/09/x",
+        "http://b.sample/2026/03/04/x",
+        "http://a.sample/about",
+    ]
     (tmp_path / "CC-NEWS.warc.gz").write_bytes(b"".join(PACK[".gz"](record(url, http())) for url in urls))
     source = NewsSource(path=FileRef(tmp_path), hosts=("a.sample",), first="2026-03-01", last="2026-03-05")
     assert [(c.error, c.detail) for c in all_of(source)] == [
@@ -127,7 +135,14 @@ def rows(thread, comments, subreddit="桥"):
         "permalink": f"/r/x/comments/{thread}/t/", "created_utc": 1,
     }  # fmt: skip
     return [submission], [
-        {"id": name, "link_id": f"t3_{thread}", "parent_id": parent, "body": body, "created_utc": at, "subreddit": subreddit}
+        {
+            "id": name,
+            "link_id": f"t3_{thread}",
+            "parent_id": parent,
+            "body": body,
+            "created_utc": at,
+            "subreddit": subreddit,
+        }
         for name, parent, body, at in comments
     ]
 

@@ -100,7 +100,9 @@ def test_entities_that_grow_are_refused(tmp_path):
     assert [c.error for c in all_of(MediaWikiSource(path=FileRef(tmp_path)))] == ["corrupt_record"]
 
 
-MARKUP = st.sampled_from(["{{", "}}", "[[", "]]", "{|", "|}", "|", "<ref>", "</ref>", "''", "==", "\n", "* ", "-{", "}-", "桥", "a:"])
+MARKUP = st.sampled_from(
+    ["{{", "}}", "[[", "]]", "{|", "|}", "|", "<ref>", "</ref>", "''", "==", "\n", "* ", "-{", "}-", "桥", "a:"]
+)
 
 
 @given(st.lists(MARKUP, max_size=60))
