@@ -30,15 +30,18 @@ _PLANES = range(0x10000, 0x110000, 0x10000)
 _CONTROLS = f"{_BASIC_CONTROLS}\U000e0001\U000e0020-\U000e007f" + "".join(
     chr(plane + last) for plane in _PLANES for last in (0xFFFE, 0xFFFF)
 )
-_CONTROL = re.compile(f"[{_CONTROLS}]+")
+# A terminal's control sequence (ECMA-48, section 5.4) goes whole: its letters are no text without the escape.
+_SEQUENCE = r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]"
+_CONTROL = re.compile(f"(?:{_SEQUENCE}|[{_CONTROLS}])+")
 _ODD_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f"
 _ODD_SPACE = re.compile(f"[{_ODD_SPACES}]")
 _IDEOGRAPHIC = re.compile("\u3000+")
 _ALWAYS = f"{_ENDS}{_CONTROLS}{_ODD_SPACES}\u3000"  # never stays
 _ANY = f" \t\n{_ALWAYS}"
-_BLANK = re.compile(f"[{_ANY}]*")
+_UNIT = f"(?:{_SEQUENCE}|[{_ANY}])"
+_BLANK = re.compile(f"{_UNIT}*")
 # Runs that may need a change: two or more of white space and controls, one that never stays, or one at an end.
-_RUN = re.compile(rf"[{_ANY}]{{2,}}|[{_ALWAYS}]|\A[{_ANY}]|[{_ANY}]\Z")
+_RUN = re.compile(rf"{_UNIT}{{2,}}|{_SEQUENCE}|[{_ALWAYS}]|\A[{_ANY}]|[{_ANY}]\Z")
 # What every text that such a change awaits holds (RE2): asked of whole columns, since most texts hold nothing of it.
 _SPACING = r"[ \t]\n|\n\n\n|\A[ \t\n]|[ \t\n]"
 _MAY_MARK = "[^\x00-\u02ff\u3400-\u9fff]"  # holds every combining mark, and much else

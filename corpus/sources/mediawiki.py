@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
+from corpus.crawling.links import absolute
 from corpus.sources.capture import Capture, Entry, Item
 from corpus.sources.files import COMPRESSED, Format, grouped, listed, read_files
 from corpus.sources.streams import CorruptError, EndError
@@ -75,12 +76,12 @@ class MediaWikiSource:
 
     def _page(self, page: dict[str, Any], base: str, language: str | None, entry: Entry) -> Capture:
         title, namespace = page["title"].text or "" if "title" in page else "", _text(page.get("ns"))
-        url = urljoin(base, quote(title.replace(" ", "_"))) if base.startswith(("http:", "https:")) else None
+        url = absolute(base, quote(title.replace(" ", "_"))) if base.startswith(("http:", "https:")) else None
         record = None if url else f"{entry.name}@{_text(page.get('id')) or title}"
         revision = {child.tag.rpartition("}")[2]: child for child in page.get("revision", ())}
         wikitext, model = _text(revision.get("text")), _text(revision.get("model")) or "wikitext"
         payload = wikitext.encode()
-        if int(namespace or 0) not in self.namespaces:
+        if (namespace or "0") not in map(str, self.namespaces):
             return Capture(url, record, payload, error="other_namespace", detail=namespace)
         if (redirect := page.get("redirect")) is not None:
             return Capture(url, record, payload, error="redirect_page", detail=redirect.get("title") or "")

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urljoin
 
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
+from corpus.crawling.links import absolute
 from corpus.sources.capture import Capture, Entry, Item
 from corpus.sources.files import COMPRESSED, Format, listed, read_files
 from corpus.sources.streams import CorruptError, EndError
@@ -158,7 +158,7 @@ def _document(key: str, thread: _Thread) -> Capture:
     parts = [row.get("title"), row.get("selftext"), *_in_order(key, thread.comments)]
     text = "\n\n".join(part.strip() for part in parts if isinstance(part, str) and part.strip() not in _GONE)
     link = row.get("permalink") or next((c["permalink"] for c in thread.comments if c.get("permalink")), None)
-    url = urljoin("https://www.reddit.com/", link) if isinstance(link, str) and thread.submission else None
+    url = absolute("https://www.reddit.com/", link) if isinstance(link, str) and thread.submission else None
     encoded = text.encode("utf-8", "backslashreplace")
     title = row.get("title")
     return Capture(

@@ -38,6 +38,8 @@ def test_spans_give_the_normal_text_and_nothing_more_to_do(values):
         ("甲\u202e乙\u2066丙\u2069 \x9f\U0001fffe\U000e0041a\ufdd0", "甲乙丙 a", ["control"] * 4),
         ("a\u2029\x85b\x0c中", "a\n\nb\n中", ["line_ending"] * 2),
         ("\u200b\r\n", "", ["control"]),
+        ("\x1b[1;31m错误\x1b[0m error \x1b[K\x1b[?25l in", "错误 error  in", ["control"] * 3),  # a terminal's colours
+        ("a\x1b[3\x1b[31m1m [0m \x1b", "a[31m [0m", ["control"] * 3),
         ("cafe\u0301 が", "café が", ["nfc"]),
         ("e\x00\u0301\r\n", "é", ["nfc"]),  # changes that touch are one
         ("e\x00\u0301 a\x00 e\u0301", "é a é", ["nfc", "control", "nfc"]),
