@@ -10,12 +10,11 @@ from pydantic import Field
 from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT, ID, canonical_url, document_id
-from corpus.extract.page import Extractor, Page
+from corpus.extract.page import Page
 from corpus.extract.resiliparse import ResiliparseExtractor
 from corpus.extract.siku import SikuExtractor
 from corpus.extract.trafilatura import TrafilaturaExtractor
 from corpus.html import HTML_TYPES, looks_like_html
-from corpus.plugins import Family
 from corpus.sources.capture import Capture
 
 DEAD = pa.schema(
@@ -33,8 +32,7 @@ DEAD = pa.schema(
 ROWS, BYTES = 4096, 16 << 20  # a batch is handed on at whichever comes first
 
 
-EXTRACTORS = Family("name", (SikuExtractor, ResiliparseExtractor, TrafilaturaExtractor), {})
-AnyExtractor = Annotated[Extractor, EXTRACTORS]
+AnyExtractor = SikuExtractor | ResiliparseExtractor | TrafilaturaExtractor
 
 
 @configuration
@@ -43,7 +41,9 @@ class Extract:
 
     version: ClassVar[int] = 2
 
-    extractor: Annotated[AnyExtractor, Doc("what finds the text of a page")] = Field(default_factory=SikuExtractor)
+    extractor: Annotated[AnyExtractor, Field(discriminator="name"), Doc("what finds the text of a page")] = Field(
+        default_factory=SikuExtractor
+    )
     min_characters: Annotated[int, Field(ge=1), Doc("shorter texts are dropped as empty_text")] = 1
     max_replaced: Annotated[
         float, Field(ge=0, le=1), Doc("share of unreadable characters above which a page is undecodable")

@@ -1,7 +1,7 @@
-"""What an extractor makes of a page, and what all of them offer."""
+"""What an extractor makes of a page."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resiliparse.parse.html import HTMLTree
@@ -14,16 +14,6 @@ class Page:
     text: str
     title: str | None = None
     language: str | None = None
-
-
-class Extractor(Protocol):
-    """A frozen configuration dataclass with a `name:` discriminator."""
-
-    libraries: ClassVar[tuple[str, ...]]  # distributions that decide the text
-
-    def page(self, html: str) -> Page:
-        """The page of decoded HTML, in time linear in its length."""
-        ...
 
 
 def titled(tree: "HTMLTree", text: str) -> Page:
