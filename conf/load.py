@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from conf.overrides import Override, cells, file_of, parse
 from conf.schema import Config
-from conf.search import FOLDER, PACKAGED, ConfigError, Search
+from conf.search import FOLDER, PACKAGED, ConfigError, Search, unreadable
 from conf.walk import fields
 
 
@@ -53,12 +53,20 @@ def compose(overrides: Sequence[Override], search: Search = PACKAGED) -> Compose
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
+    own = [
+        search.file(each.key, each.values[0]) for each in overrides if each.action == "choose" and "@" not in each.key
+    ]
+    own = [path for path in own if not path.is_relative_to(FOLDER)]
     chosen = [_selection(each) for each in overrides if each.action == "choose"]
     if search.own is not None:
         quoted = str(search.own).replace("\\", "\\\\").replace("'", "\\'")
         chosen.append(f"hydra.searchpath=['file://{quoted}']")
     try:
+        for file in own:
+            if not isinstance(OmegaConf.to_container(OmegaConf.load(file), resolve=False) or [], dict):
+                raise ConfigError(f"{file} holds no mapping: a file of a group has `key: value` lines")
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
             composed = hydra_compose("config", overrides=chosen, return_hydra_config=True)
         choices = {str(group): str(name) for group, name in composed.hydra.runtime.choices.items()}
@@ -66,6 +74,8 @@ def compose(overrides: Sequence[Override], search: Search = PACKAGED) -> Compose
             flag(composed, False)
         del composed["hydra"]  # its own settings refer to a job that there is not
         container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(unreadable(error, own)) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"configuration: {' '.join(str(error).split())}") from error
     if not isinstance(container, dict):

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from conf.search import ConfigError, Search
+from conf.search import ConfigError, Search, unreadable
 
 COMMAND_LINE = "command line"
 _PLAIN = re.compile(r"[\w./:@%+-]+")  # what may need no quotes
@@ -104,7 +104,9 @@ def _file(name: str, search: Search) -> Iterator[Override]:
     path = file_of(name, search)
     try:  # OmegaConf's YAML: a key twice is an error, 1e-3 a number
         body = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"@{name}: {unreadable(error, [path])}") from None
+    except (OmegaConfBaseException, OSError) as error:
         raise ConfigError(f"@{name}: {path} cannot be read as YAML: {' '.join(str(error).split())}") from None
     for part in body if isinstance(body, list) else [body]:
         if isinstance(part, str):

@@ -1,9 +1,13 @@
 """Where configuration files are looked for: the packaged folder, and a user's own beside it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from yaml import YAMLError
 
 FOLDER = Path(__file__).resolve().parent
 VARIABLE = "SIKU_CONFIG"
@@ -69,6 +73,21 @@ class Search:
     def file(self, group: str, name: str) -> Path:
         """The file of a choice."""
         return next(path for folder in self.folders() if (path := folder / group / f"{name}.yaml").exists())
+
+
+def unreadable(error: "YAMLError | UnicodeDecodeError", files: Iterable[Path]) -> str:
+    """File, line and what is wrong there; `files` are those that were read, for an error that does not say which."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"{mark.name}, line {mark.line + 1}: {getattr(error, 'problem', error)}: mend the YAML there"
+    for path in files:
+        data = path.read_bytes()
+        try:
+            data.decode()
+        except UnicodeDecodeError as bad:
+            line = data.count(b"\n", 0, bad.start) + 1
+            return f"{path}, line {line}: not UTF-8 (byte 0x{data[bad.start]:02x}): save the file as UTF-8"
+    return " ".join(str(error).split())
 
 
 def shown(folder: Path) -> str:
