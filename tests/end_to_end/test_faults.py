@@ -34,12 +34,12 @@ def test_configuration_is_refused(small: Built, overrides: tuple[str, ...], name
 def test_missing_input(source: str, tmp_path: Path) -> None:
     store = f"site.store={tmp_path / '.siku'}"
     ended = siku("run", f"source={source}", f"recipe.source.path={tmp_path / '没有'}", store)
-    assert ended.code == 1 and "Traceback" not in ended.said
+    assert ended.code == 2 and "Traceback" not in ended.said
     assert f"{tmp_path / '没有'}" in ended.said and "does not exist" in ended.said
     empty = tmp_path / "空"
     empty.mkdir()
     ended = siku("run", f"source={source}", f"recipe.source.path={empty}", store)
-    assert ended.code == 1 and f"{empty} holds no file named" in ended.said
+    assert ended.code == 2 and f"{empty} holds no file named" in ended.said
 
 
 def test_unreachable_host(tmp_path: Path) -> None:
