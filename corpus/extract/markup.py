@@ -25,9 +25,32 @@ _SELF_CLOSED = re.compile(
 )
 
 
+_ENDS = {"<!--": "-->", "<script": "</script", "<style": "</style"}
+_HIDDEN = re.compile("<(?:!--|script(?=[\\s>/])|style(?=[\\s>/]))")
+
+
 def closed(html: str) -> str:
     """The page with self-closed tags closed that HTML would leave open."""
     return _SELF_CLOSED.sub(r"<\1\2></\1>", html) if "/>" in html else html
+
+
+def without_scripts(html: str) -> str:
+    """The page without its comments, scripts and styles, half of many a page; what is left open or odd stays."""
+    if "--!>" in html:  # ends a comment too, by mistake
+        return html
+    out: list[str] = []
+    at = 0
+    while found := _HIDDEN.search(html, at):
+        opening, start = found[0], found.start()
+        end = html.find(_ENDS[opening], start + 2)  # `<!-->` is a comment
+        if end < 0:
+            break
+        close = html.find(">", end + (2 if opening == "<!--" else 0)) + 1 or len(html)
+        # Another opening within: the end may be another's, written in capitals here.
+        known = opening == "<!--" or html.find(opening, start + 1, end) < 0
+        out.append(html[at : start if known else close])
+        at = close
+    return "".join([*out, html[at:]])
 
 
 def bounded(html: str) -> str:

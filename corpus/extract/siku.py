@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from corpus.configuration import Doc, configuration
 from corpus.extract.line_wraps import unwrapped
-from corpus.extract.markup import bounded, closed, too_deep
+from corpus.extract.markup import bounded, closed, too_deep, without_scripts
 from corpus.extract.page import Page, titled
 from corpus.extract.prune import without_noise
 from corpus.extract.weights import Node, Weights, linked, size
@@ -38,7 +38,7 @@ class SikuExtractor:
         """Text, title and declared language."""
         from resiliparse.parse.html import HTMLTree
 
-        html = closed(unwrapped(bounded(html)))
+        html = closed(unwrapped(bounded(without_scripts(html))))
         tree = HTMLTree.parse(html)
         page = titled(tree, "")
         if self.main_content and tree.body is not None and not too_deep(html):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _BLOCKS = (
-    "p,pre,blockquote,li,dd,td,th,h2,h3,table,ul,ol,dl,"
+    "p,pre,blockquote,h2,h3,table,ul,ol,dl,td:has(> br),"
     "div:not(:has(div,p,ul,ol,dl,table,pre,blockquote,section,article)),"
     "section:not(:has(div,p,ul,ol,dl,table,pre,blockquote,section,article)),"
     "div:has(> br),section:has(> br),article:has(> br),body:has(> br),font:has(> br),span:has(> br),center:has(> br)"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from resiliparse.extract.html2text import extract_plain_text
 
 from corpus.extract.documents import Extract, extract_page
+from corpus.extract.markup import without_scripts
 from corpus.extract.names import meaning
 from tests.benchmarks.extract import mean, resiliparse, score, siku
 from tests.benchmarks.layouts.pages import labelled
@@ -150,6 +151,24 @@ def test_manuals_keep_their_lists_of_links_with_descriptions():
 
 
 @pytest.mark.parametrize(
+    ("html", "rest"),
+    [
+        ("a<!-- <script> -->b<script>1 < 2</script >c<style>p{}</style>d", "abcd"),
+        ("a<!-->b-->c<!--->d", "ab-->cd"),
+        ("<script>a</SCRIPT>text<script>b</script>c", "<script>a</SCRIPT>text<script>b</script>c"),
+        ("a<script>left open", "a<script>left open"),
+        ("a<!-- left open", "a<!-- left open"),
+        ("a<!-- x --!>b<!-- y -->", "a<!-- x --!>b<!-- y -->"),
+        ("<scripted>a</scripted><styles>", "<scripted>a</scripted><styles>"),
+        ("<script src=x></script", ""),
+    ],
+)
+def test_scripts_and_comments_go_before_parsing(html, rest):
+    assert without_scripts(html) == rest
+    assert text_of(f"<p>{html}") == extract_plain_text(f"<p>{html}", preserve_formatting=True)
+
+
+@pytest.mark.parametrize(
     "piece",
     [
         '<div class="nav{n}x comment-{n} related{n}-posts">a</div>',
@@ -160,6 +179,10 @@ def test_manuals_keep_their_lists_of_links_with_descriptions():
         '<p class="related">text that weighs something, over and over again</p>',
         "<aside>text that weighs something, over and over again<div>",
         "<figure><pre>code</pre>",
+        "<script><script>",
+        "<!--",
+        "<!--><style>x",
+        "<script>a</script><script",
         "<table><tr><td>a cell that weighs something here and there",
     ],
 )
