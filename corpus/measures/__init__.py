@@ -9,13 +9,14 @@ from corpus.measure import Measure
 from corpus.measures.exact import Exact
 from corpus.measures.language import Language
 from corpus.measures.length import Length
+from corpus.measures.published import Published
 from corpus.measures.quality import Quality
 from corpus.measures.repetition import Repetition
 from corpus.measures.signature import Signature
 from corpus.measures.toxicity import Toxicity
 from corpus.plugins import Family
 
-PACKAGED = (Exact, Language, Length, Quality, Repetition, Signature, Toxicity)
+PACKAGED = (Exact, Language, Length, Published, Quality, Repetition, Signature, Toxicity)
 AnyMeasure = Annotated[Measure, Family("measure", PACKAGED, {"siku.measures": Measure})]
 
-__all__ = ["AnyMeasure", "Exact", "Language", "Length", "Quality", "Repetition", "Signature", "Toxicity"]
+__all__ = ["AnyMeasure", "Exact", "Language", "Length", "Published", "Quality", "Repetition", "Signature", "Toxicity"]

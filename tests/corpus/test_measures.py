@@ -224,6 +224,7 @@ EXAMPLES = {
     "exact": {"exact": hashlib.sha256(ZH.encode()).digest()[:16]},
     "language": {"language": "zh", "variety": "cmn", "script": "Hans", "han": 1.0},
     "length": {"bytes": 111, "characters": 37, "words": 34, "lines": 1, "sentences": 2},
+    "published": {"words": 19, "stop_words": 3, "terminal_lines": 1.0, "duplicate_10": 0.0, "newlines": 0.0},
     "quality": {"stop_words": 5, "terminal_lines": 1.0, "punctuation": 3 / 37, "short_lines": 0.0},
     "repetition": {"duplicate_lines": 0.0, "top_2": 0.0, "duplicate_10": 0.0},
     "signature": {},  # beside datasketch, above

@@ -107,7 +107,35 @@ WORKS = {
     "replacements": ("quality.replacements", {}, {"other": 0}),
     "duplicate_lines": ("repetition.duplicate_lines", {}, {"other": 0.6}),
 }
+OWN = {"length.words", "quality.mean_word_length"} | {
+    f"quality.{name}"
+    for name in (
+        *("hashes", "ellipses", "alphabetic_words", "stop_words", "bullet_lines", "ellipsis_lines", "terminal_lines"),
+        *("short_lines", "newlines"),
+    )
+}
+
+
+def published(rules):
+    """The same bounds on what datatrove counts."""
+    return {
+        name: (
+            f"published.{column.partition('.')[2]}" if column in OWN or "repetition" in column else column,
+            low,
+            high,
+        )
+        for name, (column, low, high) in rules.items()
+    }
+
+
+GOPHER_PUBLISHED = published(GOPHER) | {"word_length": ("published.mean_word_length", {"other": 3}, {"other": 10})}
+FINEWEB_PUBLISHED = published(FINEWEB) | {
+    "word_length": ("published.mean_word_length", {"en": 3, "other": 1}, {"en": 10, "zh": 5, "other": 10}),
+    "duplicate_line_characters": ("published.text_line_characters", {}, {"en": 0.01, "other": 0.1}),
+}
 SETS = {
+    "gopher_published": GOPHER_PUBLISHED,
+    "fineweb_published": FINEWEB_PUBLISHED,
     "gopher": GOPHER,
     "fineweb": FINEWEB,
     "fineweb2": FINEWEB2,
@@ -131,6 +159,8 @@ LANGUAGE = {
     "mnbvc": {"other": 0.5},
     "works": {"other": 0.3},
     "gopher": None,
+    "gopher_published": None,
+    "fineweb_published": {"zh": 0.692, "en": 0.65},
     "fineweb": {"zh": 0.692, "en": 0.65},  # FineWeb-2 and FineWeb
     "bilingual": {"zh": 0.45, "en": 0.45},
 }

@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
+import conf
 from conf.load import load
 from conf.search import PACKAGED, Search
 from pipelines.cli.settings import flat, keys, members, override_layer, setter, text_of
@@ -74,7 +76,8 @@ def test_own_files_are_named_as_who_set_a_key(tmp_path):
     assert setter(layers, "train.seed") == "@more.yaml, train.seed=3"
     assert setter(layers, "model.layers") == "conf/model/small.yaml (@more.yaml, model=small)"
     text = said(show_config, "filters", "", overrides, search)[1]
-    assert text.startswith("filters=  choose one: bilingual, fineweb, gopher, none, mine  (conf/filters/, ")
+    packaged = ", ".join(sorted(path.stem for path in (Path(conf.__file__).parent / "filters").glob("*.yaml")))
+    assert text.startswith(f"filters=  choose one: {packaged}, mine  (conf/filters/, ")
 
 
 def test_each_value_of_the_default_configuration_is_the_setters(config):

@@ -47,7 +47,10 @@ def changed(base, *overrides):
 AFTER_FILTER = {"filter", "detox", "dedupe", "decontaminate", "tokens", "train", "evaluate"}
 AFTER_SPLIT = AFTER_FILTER | {"split", "tokenizer", "held_out", "untrained"}
 TRAINING = {"train", "untrained", "evaluate"}
-MEASURES = {f"measure.{m}" for m in ("length", "language", "quality", "repetition", "signature", "exact", "toxicity")}
+MEASURES = {
+    f"measure.{m}"
+    for m in ("length", "language", "quality", "repetition", "signature", "exact", "toxicity", "published")
+}
 KEYS = {f"keys.{key}" for key in ("exact", "near", "path", "related")}
 CHANGES = {
     "recipe.keys.keys.near.rows=7": {"keys.near", *AFTER_FILTER} - {"filter", "detox"},
