@@ -39,29 +39,34 @@ _IDEOGRAPHIC_STOP = 0x3002
 
 @njit(nogil=True, cache=True)
 def _characters(codes: np.ndarray, entries: np.ndarray, out: np.ndarray) -> None:
+    letters, digits, upper, punctuation, han, kana = 0, 0, 0, 0, 0, 0  # locals: a row in memory is written each time
+    hangul, latin, simplified, traditional, newlines = 0, 0, 0, 0, 0
     dots, ended = 0, False
     for i in range(codes.shape[0]):
         code, entry = codes[i], entries[i]
-        out[1] += (entry & ALPHA) != 0
-        out[2] += (entry & DIGIT) != 0
-        out[3] += (entry & UPPER) != 0
-        out[4] += (entry & PUNCTUATION) != 0
-        out[5] += (entry & HAN) != 0
-        out[6] += (entry & KANA) != 0
-        out[7] += (entry & HANGUL) != 0
-        out[8] += (entry & LATIN) != 0
-        out[9] += (entry & SIMPLIFIED) != 0
-        out[10] += (entry & TRADITIONAL) != 0
+        letters += (entry & ALPHA) != 0
+        digits += (entry & DIGIT) != 0
+        upper += (entry & UPPER) != 0
+        punctuation += (entry & PUNCTUATION) != 0
+        han += (entry & HAN) != 0
+        kana += (entry & KANA) != 0
+        hangul += (entry & HANGUL) != 0
+        latin += (entry & LATIN) != 0
+        simplified += (entry & SIMPLIFIED) != 0
+        traditional += (entry & TRADITIONAL) != 0
+        newlines += code == _NEWLINE and not ended
+        ended = code == _NEWLINE
         out[11] += code == _BRACE
         out[12] += code == _REPLACEMENT
-        out[13] += code == _NEWLINE and not ended
-        ended = code == _NEWLINE
         out[28] += code == _HASH
         dots = dots + 1 if code == _FULL_STOP else 0
         out[29] += code == _ELLIPSIS or dots == 3
-        out[30] += (entry & CANTONESE) != 0
-        out[31] += (entry & LITERARY) != 0
-        out[32] += (entry & VERNACULAR) != 0
+        if entry & (CANTONESE | LITERARY | VERNACULAR):
+            out[30] += (entry & CANTONESE) != 0
+            out[31] += (entry & LITERARY) != 0
+            out[32] += (entry & VERNACULAR) != 0
+    out[1], out[2], out[3], out[4], out[5], out[6] = letters, digits, upper, punctuation, han, kana
+    out[7], out[8], out[9], out[10], out[13] = hangul, latin, simplified, traditional, newlines
 
 
 @njit(nogil=True, cache=True)
