@@ -27,7 +27,7 @@ class Healing:
     ] = 12.0
     window: Annotated[int, Ge(8), Doc("steps whose noise is the unit of deviations; half of them at least")] = 128
     patience: Annotated[int, Ge(1), Doc("batches in a row not taken before the run goes back")] = 3
-    every: Annotated[int, Ge(1), Doc("steps between checkpoints that can be gone back to; the last two are kept")] = 100
+    every: Annotated[int, Ge(1), Doc("steps between checkpoints that can be gone back to; the last two are kept")] = 500
 
 
 @configuration

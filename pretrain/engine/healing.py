@@ -58,8 +58,9 @@ class Healer:
         target = self._target(row)
         taken_back = [each for each in self._since if each.step > target]
         self._go_back(target)
-        for each in [*(replace(taken, reason=row.reason) for taken in taken_back), row]:
-            self._name(each)
+        for each in taken_back[-healing.window :]:
+            self._name(replace(each, reason=row.reason))
+        self._name(row)
         self._skipped, self._since = [], []
 
     def _target(self, row: Row) -> int:
@@ -109,7 +110,10 @@ class Healer:
         if self._journal is None:
             return
         spans = self._batches.order.spans(row.first_sample, row.last_sample)
-        found = suspects(spans, nats, state.window.loss, healing.threshold)
+        least = int(row.status == "skipped")  # a batch that was taken may hold nothing to blame
+        found = suspects(spans, nats, state.window.loss, healing.threshold, least)
+        if not found:
+            return
         quarantine(Path(self._job.directory) / QUARANTINE, row, found)
         told = ", ".join(f"{each.source} {each.document} ({each.nats:.1f} nats a token)" for each in found[:NAMED])
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""

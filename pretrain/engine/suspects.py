@@ -29,10 +29,10 @@ class Suspect:
 
 
 def suspects(
-    spans: Sequence[Span], nats: npt.NDArray[np.float32], usual: float | None, threshold: float
+    spans: Sequence[Span], nats: npt.NDArray[np.float32], usual: float | None, threshold: float, least: int = 1
 ) -> list[Suspect]:
     """Documents of `spans` by how far their mean stands above the usual loss, worst first; all beyond the threshold,
-    or the worst alone. `nats` [samples, sequence] are those of the spans' samples, in order.
+    or the `least` worst. `nats` [samples, sequence] are those of the spans' samples, in order.
 
     The mean of n tokens varies by 1 / sqrt(n). Its spread is taken from the documents below the usual loss, which
     poisoned ones cannot widen.
@@ -57,7 +57,7 @@ def suspects(
         for (document, source), (mean, count) in found.items()
     ]
     listed.sort(key=lambda each: (-each.deviations, each.document))
-    return [each for each in listed if each.deviations > threshold] or listed[:1]
+    return [each for each in listed if each.deviations > threshold] or listed[:least]
 
 
 def _deviations(excess: float, count: int, spread: float) -> float:

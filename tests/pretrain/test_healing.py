@@ -74,7 +74,11 @@ def test_suspects_are_those_beyond_chance_even_where_they_are_most():
     assert [(each.document[:2], each.nats, each.tokens) for each in found] == [("62", 9.0, 10), ("64", 8.0, 8)]
     nats[:] = 2.0
     (worst,) = suspects(spans, nats, 2.0, 5.0)
-    assert worst.deviations == 0 and len(suspects(spans, nats, None, 5.0)) == 1
+    assert (
+        worst.deviations == 0
+        and not suspects(spans, nats, 2.0, 5.0, least=0)
+        and len(suspects(spans, nats, None, 5.0)) == 1
+    )
     nats[1, 6:] = np.nan
     (worst, *_) = suspects(spans, nats, 2.0, 5.0)
     assert worst.document == "63" * 16 and math.isinf(worst.deviations)

@@ -275,7 +275,7 @@ def test_ruined_weights_are_gone_back_from_and_the_samples_since_are_passed_over
     found = Checkpoint(Path(job["directory"]) / "step-15")  # not the one of the ruined weights
     assert (found.content["next_sample"], found.content["skipped"]) == (22 * 8, 7)
     listed = [json.loads(line) for line in (Path(job["directory"]) / "quarantine.jsonl").read_text().splitlines()]
-    assert {each["first_sample"] for each in listed} == {step * 8 for step in range(10, 17)}
+    assert {each["first_sample"] for each in listed} == {15 * 8, 16 * 8}  # what was taken before is not to blame
 
 
 def test_a_hanging_rank_is_named_with_the_operation_that_waits_for_it(runs):
