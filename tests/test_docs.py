@@ -45,7 +45,7 @@ def test_the_configuration_reference_is_the_schemas() -> None:
 
 def test_the_configuration_reference_has_every_key() -> None:
     rows = {row.rpartition(".")[2] for row in re.findall(r"^\| `([^`]+)` \|", REFERENCE, re.M)}
-    discriminators = {"kind", "rule", "edit", "measure", "schedule"}
+    discriminators = {"kind", "rule", "edit", "measure", "schedule", "by"}
     names = [name.split(".") for name in fields(Config)]
     parents = {part for name in names for part in name[:-1]}
     missing = {name[-1] for name in names} - rows - discriminators - parents

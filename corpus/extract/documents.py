@@ -41,7 +41,7 @@ class Extract:
 
     version: ClassVar[int] = 2
 
-    extractor: Annotated[AnyExtractor, Field(discriminator="name"), Doc("what finds the text of a page")] = Field(
+    extractor: Annotated[AnyExtractor, Field(discriminator="by"), Doc("what finds the text of a page")] = Field(
         default_factory=SikuExtractor
     )
     min_characters: Annotated[int, Field(ge=1), Doc("shorter texts are dropped as empty_text")] = 1

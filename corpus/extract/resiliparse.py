@@ -44,7 +44,7 @@ class ResiliparseExtractor:
 
     libraries: ClassVar[tuple[str, ...]] = ("Resiliparse",)
 
-    name: Literal["resiliparse"] = "resiliparse"
+    by: Literal["resiliparse"] = "resiliparse"
     list_bullets: Annotated[bool, Doc("write bullets and numbers before list items")] = True
 
     def page(self, html: str) -> Page:

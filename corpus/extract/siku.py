@@ -30,7 +30,7 @@ class SikuExtractor:
 
     libraries: ClassVar[tuple[str, ...]] = ("Resiliparse",)
 
-    name: Literal["siku"] = "siku"
+    by: Literal["siku"] = "siku"
     main_content: Annotated[bool, Doc("leave out menus, headers, footers, side bars, comments and teasers")] = True
     list_bullets: Annotated[bool, Doc("write bullets and numbers before list items")] = True
 

@@ -14,7 +14,7 @@ class TrafilaturaExtractor:
 
     libraries: ClassVar[tuple[str, ...]] = ("trafilatura",)
 
-    name: Literal["trafilatura"] = "trafilatura"
+    by: Literal["trafilatura"] = "trafilatura"
     favor: Annotated[Literal["precision", "balance", "recall"], Doc("which error weighs more")] = "precision"
     fast: Annotated[bool, Doc("without the slower algorithms that it falls back to")] = False
 

@@ -289,5 +289,5 @@ def test_the_record_is_plain(own):
 
 
 def test_discriminators_and_fields_of_the_schema():
-    assert tags() == {"kind", "rule", "measure", "key", "edit", "schedule"}
+    assert tags() == {"kind", "rule", "measure", "key", "edit", "schedule", "by"}
     assert {"train.schedule.horizon_tokens", "recipe.<name>.rules.<name>.minimum", "site.store"} <= set(fields(Config))

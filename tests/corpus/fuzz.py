@@ -111,7 +111,7 @@ def targets() -> dict[str, tuple[Target, bytes]]:
     url, page = "http://h.sample/a", _PAGE.encode()
     return {
         "html": (lambda data: extract_page(_text(data), Extract()), page),
-        "html resiliparse": (lambda data: extract_page(_text(data), Extract(extractor={"name": "resiliparse"})), page),
+        "html resiliparse": (lambda data: extract_page(_text(data), Extract(extractor={"by": "resiliparse"})), page),
         "charset": (_text, _PAGE.encode("gb18030")),
         "charset utf-16": (_text, _PAGE.encode("utf-16-le")),
         "links": (lambda data: (page_links(_text(data), url), of_page(_text(data), "siku")), page),

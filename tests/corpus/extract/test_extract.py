@@ -228,7 +228,7 @@ def test_lists_in_lists_do_not_indent_without_end():
     text = extract_page("<body><div>" + "<ul><li>层 level" * 3000, CONFIG).text
     assert text.count("level") == 3000 and len(text) < 100_000
     nested = extract_page(
-        "".join(f"<ul><li>{n}" for n in range(9)), Extract(extractor={"name": "siku", "main_content": False})
+        "".join(f"<ul><li>{n}" for n in range(9)), Extract(extractor={"by": "siku", "main_content": False})
     ).text
     assert "\n          • 4" in nested
 
@@ -237,7 +237,7 @@ def test_huge_and_odd_pages():
     line = "字 word " * 1_000_000
     assert len(text_of(f"<p>{line}</p>")) == len(line) - 1
     assert text_of("<p>a\x00b 中\x00文</p>").replace("\x00", "").replace("�", "") == "ab 中文"
-    marked = extract_page("<p>\ufdd0中文\ufdd0</p>", Extract(extractor={"name": "resiliparse"})).text
+    marked = extract_page("<p>\ufdd0中文\ufdd0</p>", Extract(extractor={"by": "resiliparse"})).text
     assert marked == "中文"  # its own marks
 
 
@@ -246,7 +246,7 @@ def test_preformatted_lines_and_numbers_stay():
     text = text_of(html)
     assert "def f():\n    return '中'" in text
     assert "1. One" in text and "2. 二" in text
-    assert "1." not in extract_page(html, Extract(extractor={"name": "siku", "list_bullets": False})).text
+    assert "1." not in extract_page(html, Extract(extractor={"by": "siku", "list_bullets": False})).text
 
 
 @given(st.text(max_size=300))
@@ -258,7 +258,7 @@ def test_any_text_is_extracted_twice_alike(text):
 
 
 def test_what_is_part_of_the_configuration():
-    for wrong in ({"min_characters": 0}, {"max_replaced": 2.0}, {"extractor": {"name": "other"}}, {"unknown": 1}):
+    for wrong in ({"min_characters": 0}, {"max_replaced": 2.0}, {"extractor": {"by": "other"}}, {"unknown": 1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Extract(**wrong)
 

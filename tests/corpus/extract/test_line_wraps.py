@@ -11,7 +11,7 @@ from corpus.extract.line_wraps import unwrapped
 
 def text_of(html, **kwargs):
     return extract_page(
-        f"<html><body><div><p>{html}</p></div></body></html>", Extract(extractor={"name": "siku", **kwargs})
+        f"<html><body><div><p>{html}</p></div></body></html>", Extract(extractor={"by": "siku", **kwargs})
     ).text
 
 

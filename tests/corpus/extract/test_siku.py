@@ -23,7 +23,7 @@ LINE = "A reader thinks that this is all wrong and says so at some length. è¯»è€
 
 
 def text_of(body, name="siku"):
-    return extract_page(f"<html><body>{body}</body></html>", Extract(extractor={"name": name})).text
+    return extract_page(f"<html><body>{body}</body></html>", Extract(extractor={"by": name})).text
 
 
 def article(language, inner="", wrap="div"):
