@@ -23,7 +23,7 @@ _NOISE = re.compile(
     r"|related|relates|relatedposts|recommend\w*|suggested|similar|trending|mostread|upsells?|teasers?|tuijian|xiangguan"
     r"|outbrain|taboola|promos?|promoted|promotion|sponsor\w*|advert\w*|ads?|adsbygoogle|guanggao|banner|dfp"
     r"|cookies?|consent|gdpr|newsletter|subscribe|subscription|signup|signin|login|paywall|popup|modal|lightbox"
-    r"|pagination|pager|paging|toc|toctitle|minitoc|tagcloud|hatnote|noprint|printfooter|catlinks|reflist"
+    r"|pagination|pager|paging|minitoc|tagcloud|hatnote|noprint|printfooter|catlinks|reflist"
     r"|editsection|headerlink|gutter|linenos?|lineno|blob num|postprofile|colorbox|skiplink|tooltip|carousel|slideshow"
     r")\b"
     r"|\b(?:most|more) (?:read|popular|viewed|from|stories|news|topics)\b|\b(?:read|see) (?:more|also|next)\b"

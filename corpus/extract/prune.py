@@ -13,7 +13,11 @@ _NEVER = (
     "[role=navigation],[role=banner],[role=contentinfo],[role=search],[role=dialog],[role=alertdialog],[role=tablist],"
     "[aria-hidden=true],clipboard-copy,sup.reference"
 )
-_SUSPECT = "nav,aside,footer,form,menu,[role=complementary],[hidden],[style*='display:none'],[style*='display: none']"
+# Contents of DocBook, a list of terms, are of the manual's text, as its publisher's plain text has them.
+_SUSPECT = (
+    ".toc:not(:has(dl)):not(dl),nav,aside,footer,form,menu,[role=complementary],"
+    "[hidden],[style*='display:none'],[style*='display: none']"
+)
 _ASIDE = re.compile(r"admonition|note|tip|warning|callout|topic|hint|aside--|starlight-aside|example", re.IGNORECASE)
 # Literal beginnings, for `re` is ten times as fast with them; a name that is missed is a hint less.
 _VALUE = r"""=(?:"([^"<>]{1,400})"|'([^'<>]{1,400})'|([^\s"'<>]{1,200}))"""

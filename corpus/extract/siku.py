@@ -20,7 +20,7 @@ _BESIDE = frozenset(("p", "pre", "ul", "ol", "dl", "table", "blockquote", "h2", 
 _LEGAL = re.compile(r"\s*(?:©|\(c\)|copyright\b|all rights reserved|版权所有|版權所有|未经授权|本网站)", re.IGNORECASE)
 _ANCHORS = "a.headerlink,a.hash-link,a.anchor,a.anchorjs-link,a.heading-link,a.permalink,a[aria-hidden=true]"
 _SIGNS = frozenset(("", "¶", "#", "§", "🔗", "\u200b", "[¶]", "[#]"))
-_LISTS = "ul,ol,dl,menu,table"
+_LISTS = "ul,ol,menu,table"
 _LINKED = 0.6  # share of a list's text within links above which it leads elsewhere
 
 

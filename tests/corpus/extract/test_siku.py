@@ -150,6 +150,15 @@ def test_manuals_keep_their_lists_of_links_with_descriptions():
     assert all(f"Command {n}" in text and f"number {n} at" in text for n in range(9))
 
 
+def test_contents_are_left_out_but_for_those_of_a_manual():
+    """DocBook's are of the text: the publisher's own plain text of Debian's manuals has them."""
+    links = "".join(f'<li><a href="#{n}">Chapter {n}</a></li>' for n in range(5))
+    terms = "".join(f'<dt><a href="#{n}">Chapter {n}</a></dt>' for n in range(5))
+    assert "Chapter 3" not in text_of(f'<div><div class="toc" id="toc"><ul>{links}</ul></div>{article("hans")}</div>')
+    sections = article("hans", wrap="section") + article("hant", wrap="section")
+    assert "Chapter 3" in text_of(f'<div><div class="toc"><dl class="toc">{terms}</dl></div>{sections}</div>')
+
+
 @pytest.mark.parametrize(
     ("html", "rest"),
     [
