@@ -7,26 +7,26 @@ from pathlib import Path
 from corpus.crawling.record import stored
 from corpus.crawling.segments import SUFFIX
 from corpus.crawling.snapshot import NO_PAGES, CrawlError
-from corpus.sources.capture import Capture, Item
+from corpus.sources.capture import Capture, Piece
 from corpus.sources.files import Format, grouped, listed
 from corpus.sources.http import Head, decoded_body
 
 _FORMAT = Format("crawl", (SUFFIX,), ("gzip",))
 
 
-def snapshot_items(folder: Path) -> list[Item]:
+def snapshot_pieces(folder: Path) -> list[Piece]:
     """Groups of a snapshot's segments, by name; what lies beside them is no part of it."""
     return grouped(folder, [entry for entry in listed(folder, _FORMAT) if entry.error is None])
 
 
-def read_snapshot(item: Item, max_decoded_bytes: int) -> Iterator[Capture]:
-    """Captures of the item's segments; answers that are no page have a reason, robots.txt and sitemaps are no
+def read_snapshot(piece: Piece, max_decoded_bytes: int) -> Iterator[Capture]:
+    """Captures of the piece's segments; answers that are no page have a reason, robots.txt and sitemaps are no
     captures.
 
     Raises CrawlError for a segment that is not whole: a crawl wrote it, and its index says what is in it.
     """
-    for entry in item.entries:
-        yield from _segment(item.root / entry.path, max_decoded_bytes)
+    for entry in piece.entries:
+        yield from _segment(piece.root / entry.path, max_decoded_bytes)
 
 
 def _segment(path: Path, max_decoded_bytes: int) -> Iterator[Capture]:

@@ -14,8 +14,8 @@ from corpus.crawling.connect import Deadline, FetchError, connect
 from corpus.crawling.exchange import Answer, Connection, now
 from corpus.crawling.snapshot import LOST
 from corpus.crawling.source import Crawl
+from corpus.escaped import escaped
 from corpus.html import HTML_TYPES
-from corpus.printable import printable
 from corpus.sources.http import Head
 
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
@@ -102,10 +102,10 @@ class Client:
             return self._exchange(url, headers, unwanted)
         except FetchError as error:
             self.close()
-            return Failure(error.outcome, printable(error.detail), error.status, now())
+            return Failure(error.outcome, escaped(error.detail), error.status, now())
         except Exception as error:  # noqa: BLE001 - what nobody foresaw costs its URL, and says so, never the crawl
             self.close()
-            detail = printable(f"{type(error).__name__}: {error}")
+            detail = escaped(f"{type(error).__name__}: {error}")
             return Failure("crawler_error", detail, None, now())
         finally:
             self.pace.sent()

@@ -34,7 +34,7 @@ from corpus.crawling.snapshot import (
     table,
 )
 from corpus.crawling.source import Crawl
-from corpus.printable import printable
+from corpus.escaped import escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class _HostCrawler:
         return rules
 
     def _leave(self, url: str, reason: str) -> None:
-        self._left[printable(url)] = Row(printable(url), reason)
+        self._left[escaped(url)] = Row(escaped(url), reason)
 
     def _follow(self, urls: Iterable[str], target: Target) -> None:
         """Queue links of this host, keep links to other hosts in scope, settle the rest."""

@@ -22,8 +22,8 @@ from corpus.crawling.snapshot import (
     Row,
 )
 from corpus.crawling.source import Crawl
+from corpus.escaped import escaped
 from corpus.html import HTML_TYPES, looks_like_html
-from corpus.printable import printable
 from corpus.sources.http import CodingError, Head, TooLargeError, decoded_body
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -40,7 +40,7 @@ def answered(url: str, head: Head, body: bytes, fetched_at: datetime, crawl: Cra
 
     def unread(outcome: str, error: Exception) -> Row:
         name = f"{type(error).__name__}: " if outcome == "crawler_error" else ""
-        return Row(url, outcome, printable(f"{name}{error}"), head.status, fetched_at=fetched_at)
+        return Row(url, outcome, escaped(f"{name}{error}"), head.status, fetched_at=fetched_at)
 
     try:
         payload = decoded_body(head, body, crawl.what.max_decoded_bytes)
@@ -114,11 +114,11 @@ def _sitemap(url: str, payload: bytes, crawl: Crawl) -> tuple[str, str, Links]:
 
 def _canonical(links: Links) -> Links:
     """The links in their one spelling, where they have one; escaping makes them longer."""
-    spelled = dict.fromkeys(canonical(link) or printable(link) for link in links.urls)
+    spelled = dict.fromkeys(canonical(link) or escaped(link) for link in links.urls)
     kept = tuple(link for link in spelled if len(link) <= MAX_URL)
     return Links(kept, links.too_long + len(spelled) - len(kept), links.too_many)
 
 
 def _content_type(head: Head) -> str | None:
     kind = head.headers.get("content-type")
-    return kind and printable(kind)
+    return kind and escaped(kind)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.printable import printable
+from corpus.escaped import escaped
 
 # Outcomes of URLs that were answered and stored.
 FETCHED, REDIRECT, NOT_FOUND, HTTP_ERROR = "fetched", "redirect", "http_404", "http_error"
@@ -108,7 +108,7 @@ def sealed(indexes: Iterable[pa.Table]) -> pa.Table:
 def _cause(index: pa.Table) -> str:
     """The first request that failed, in words."""
     failed = index.filter(pc.is_in(index["outcome"], pa.array(FAILURES))).slice(0, 1).to_pylist()
-    return "".join(f"{printable(row['url'])}: {row['outcome']}: {row['detail']}; " for row in failed)
+    return "".join(f"{escaped(row['url'])}: {row['outcome']}: {row['detail']}; " for row in failed)
 
 
 def outcomes(index: pa.Table) -> dict[str, int]:

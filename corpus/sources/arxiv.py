@@ -12,7 +12,7 @@ from pydantic import Field
 
 from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import Format, grouped, listed, read_files
 from corpus.sources.latex import GrowthError, paper
 
@@ -36,17 +36,17 @@ class ArxivSource:
         64 << 20
     )
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a paper, known by its name, or by its URL where the name is an arXiv id.
 
         Reasons: `no_latex`, `too_large`, `macro_growth`, `undecodable`, `corrupt_record`.
         """
-        return read_files(item, FORMAT, self._papers)
+        return read_files(piece, FORMAT, self._papers)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""

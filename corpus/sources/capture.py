@@ -1,4 +1,4 @@
-"""What every source yields, one capture a record, broken ones included; and the items of work it is read by."""
+"""What every source yields, one capture a record, broken ones included; and the pieces of work it is read by."""
 
 import os
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Piece:
     """An independent piece of work: files below `root`, or of one file the bytes from `start` to `stop`.
 
     `name` is the same on every machine; `bytes` is for planning.

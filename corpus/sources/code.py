@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import Format, grouped, listed, read_files
 from corpus.sources.languages_of_code import LICENCE_FILES, SUFFIXES, language_of, licence_in, machine_made
 from corpus.sources.whole import decoded
@@ -32,12 +32,12 @@ class CodeSource:
     licences: Annotated[tuple[str, ...], Doc("SPDX licences that are read; empty: all, with or without one")] = ()
     max_bytes: Annotated[int, Field(ge=1), Doc("larger files are dropped as too_large")] = 1 << 20
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a file; its title is its path and its licence where one is found.
 
         Reasons: `vendored`, `generated`, `minified`, `other_language`, `other_licence`, `too_large`, `undecodable`.
@@ -45,9 +45,9 @@ class CodeSource:
         licences = cache(_licence_of_folder)
 
         def file(path: Path, entry: Entry) -> Iterator[Capture]:
-            yield self._file(path, entry, licences(path.parent, item.root))
+            yield self._file(path, entry, licences(path.parent, piece.root))
 
-        return read_files(item, FORMAT, file)
+        return read_files(piece, FORMAT, file)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""

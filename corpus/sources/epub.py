@@ -13,7 +13,7 @@ from pydantic import Field
 
 from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import Format, grouped, listed, read_files
 
 FORMAT = Format("epub", (".epub",), ("zip",))
@@ -42,14 +42,14 @@ class EpubSource:
         64 << 20
     )
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a book. Reasons: `corrupt_record`, `encrypted`, `too_large`, `undecodable`."""
-        return read_files(item, FORMAT, self._book)
+        return read_files(piece, FORMAT, self._book)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""

@@ -1,13 +1,13 @@
-"""The files of a source: which of them it reads, why not the others, and how they are grouped into items of work."""
+"""The files of a source: which of them it reads, why not the others, and how they are grouped into pieces of work."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.sources.capture import Capture, Entry, Item, SourceError
+from corpus.sources.capture import Capture, Entry, Piece, SourceError
 
-ITEM_BYTES = 512 << 20  # files are grouped into items of work of at most this size, or one file
+PIECE_BYTES = 512 << 20  # files are grouped into pieces of work of at most this size, or one file
 COMPRESSED = ("gzip", "zstd", "xz", "bzip2")
 # What the first bytes of a file say it is, whatever its name.
 _MAGIC = (
@@ -96,29 +96,29 @@ def _entry(root: Path, path: str, base: Path, form: Format) -> Entry:
         return Entry(path, 0, "unreadable", getattr(error, "strerror", None) or "links in a circle")
 
 
-def grouped(root: Path, entries: Sequence[Entry], most: int = ITEM_BYTES) -> list[Item]:
+def grouped(root: Path, entries: Sequence[Entry], most: int = PIECE_BYTES) -> list[Piece]:
     """Items of consecutive files of at most `most` bytes together, or one file."""
-    items: list[Item] = []
+    pieces: list[Piece] = []
     start = total = 0
     for index, entry in enumerate(entries):
         if index > start and total + entry.bytes > most:
-            items.append(Item(f"files-{start:06d}-{index:06d}", root, tuple(entries[start:index]), total))
+            pieces.append(Piece(f"files-{start:06d}-{index:06d}", root, tuple(entries[start:index]), total))
             start, total = index, 0
         total += entry.bytes
-    items.append(Item(f"files-{start:06d}-{len(entries):06d}", root, tuple(entries[start:]), total))
-    return items
+    pieces.append(Piece(f"files-{start:06d}-{len(entries):06d}", root, tuple(entries[start:]), total))
+    return pieces
 
 
-def read_files(item: Item, form: Format, read: Callable[[Path, Entry], Iterator[Capture]]) -> Iterator[Capture]:
-    """The captures of an item's files; one with a reason for a file that is not read.
+def read_files(piece: Piece, form: Format, read: Callable[[Path, Entry], Iterator[Capture]]) -> Iterator[Capture]:
+    """The captures of a piece's files; one with a reason for a file that is not read.
 
     Reasons besides those of `listed`: `wrong_type` for a file whose first bytes say that it is something else.
     """
-    for entry in item.entries:
+    for entry in piece.entries:
         if entry.error is not None:
             yield Capture(record=entry.name, error=entry.error, detail=entry.detail)
             continue
-        path = item.root / entry.path if item.root.is_dir() else item.root
+        path = piece.root / entry.path if piece.root.is_dir() else piece.root
         try:
             refusal = form.refusal(path)
             if refusal is None:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import COMPRESSED, Format, grouped, listed, read_files
 from corpus.sources.whole import decoded
 
@@ -38,18 +38,18 @@ class GutenbergSource:
     path: Annotated[FileRef, Doc("folder, or one file")]
     max_bytes: Annotated[int, Field(ge=1), Doc("larger files are dropped as too_large")] = 64 << 20
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a book.
 
         Reasons: `unframed` where the line is missing that ends the licence, `too_large`, `undecodable`,
         `truncated_record`, `corrupt_record`.
         """
-        return read_files(item, FORMAT, self._book)
+        return read_files(piece, FORMAT, self._book)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""

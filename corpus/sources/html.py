@@ -8,7 +8,7 @@ from urllib.parse import quote, urljoin
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import Format, grouped, listed, read_files
 
 FORMAT = Format("html", (".html", ".htm", ".xhtml"))
@@ -28,14 +28,14 @@ class HtmlSource:
     language: Annotated[str | None, Doc("language the publisher declares for all of it")] = None
     max_bytes: Annotated[int, Field(ge=1), Doc("larger files are dropped as too_large")] = 64 << 20
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a file."""
-        return read_files(item, FORMAT, self._page)
+        return read_files(piece, FORMAT, self._page)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""

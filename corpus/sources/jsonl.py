@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import COMPRESSED, Format, grouped, listed, read_files
 from corpus.sources.rows import RowFields
 from corpus.sources.streams import CorruptError, EndError, Stream, open_stream
@@ -19,7 +19,7 @@ _LINES = (".jsonl", ".ndjson")
 _ENDS = ("", ".gz", ".zst", ".xz", ".bz2")
 _VALUES = tuple(f".json{end}" for end in _ENDS)
 FORMAT = Format("jsonl", (*(f"{name}{end}" for name in _LINES for end in _ENDS), *_VALUES), COMPRESSED)
-RANGE = 32 << 20  # an uncompressed file of lines is cut into items of this size, on line ends
+RANGE = 32 << 20  # an uncompressed file of lines is cut into pieces of this size, on line ends
 _DECODER = json.JSONDecoder()
 _BETWEEN = re.compile(r"[\s,]*")
 
@@ -36,22 +36,22 @@ class JsonlSource(RowFields):
         int, Field(ge=1), Doc("larger .json files are dropped as too_large, since they are read whole; lines are not")
     ] = 1 << 30
 
-    def items(self) -> list[Item]:
-        """Byte ranges of 32 MiB of each file of lines; a compressed file and a .json file are one item."""
+    def pieces(self) -> list[Piece]:
+        """Byte ranges of 32 MiB of each file of lines; a compressed file and a .json file are one piece."""
         root = self.path.resolve()
         entries = listed(root, FORMAT)
-        items: list[Item] = []
+        pieces: list[Piece] = []
         for entry in entries:
             if entry.error is not None:
                 continue
             step = RANGE if entry.path.lower().endswith(_LINES) else max(entry.bytes, 1)
             for start in range(0, max(entry.bytes, 1), step):
                 stop = min(start + step, entry.bytes)
-                items.append(Item(f"{entry.name}@{start}-{stop}", root, (entry,), stop - start, start, stop))
+                pieces.append(Piece(f"{entry.name}@{start}-{stop}", root, (entry,), stop - start, start, stop))
         left = [entry for entry in entries if entry.error is not None]
-        return items + (grouped(root, left) if left else [])
+        return pieces + (grouped(root, left) if left else [])
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a line that is not blank, or a value of a .json file.
 
         Reasons besides those of a row: `bad_json`, `zero_bytes`, `truncated_record` and `corrupt_record` for what
@@ -61,16 +61,16 @@ class JsonlSource(RowFields):
         def read(path: Path, entry: Entry) -> Iterator[Capture]:
             if path.stat().st_size:
                 with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                    yield from self._objects(data, entry, item)
+                    yield from self._objects(data, entry, piece)
 
-        return read_files(item, FORMAT, read)
+        return read_files(piece, FORMAT, read)
 
-    def _objects(self, data: mmap.mmap, entry: Entry, item: Item) -> Iterator[Capture]:
-        stream, start, stop = open_stream(data, 0), item.start, item.stop
+    def _objects(self, data: mmap.mmap, entry: Entry, piece: Piece) -> Iterator[Capture]:
+        stream, start, stop = open_stream(data, 0), piece.start, piece.stop
         offset = start
         try:
             if entry.path.lower().endswith(_LINES) and type(stream) is Stream:
-                if start:  # the line that runs into this range belongs to the item it starts in
+                if start:  # the line that runs into this range belongs to the piece it starts in
                     start = data.find(b"\n", start - 1, stop or len(data)) + 1
                     if not start:
                         return

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
 from corpus.crawling.links import absolute
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import COMPRESSED, Format, grouped, listed, read_files
 from corpus.sources.streams import CorruptError, EndError
 from corpus.sources.whole import damaged, opened
@@ -33,18 +33,18 @@ class MediaWikiSource:
     language: Annotated[str | None, Doc("language of the wiki; without it, what the dump declares")] = None
     max_bytes: Annotated[int, Field(ge=1), Doc("longer pages are dropped as too_large")] = 8 << 20
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a page, known by its URL in the wiki.
 
         Reasons: `redirect_page`, `other_namespace`, `not_wikitext`, `bad_wikitext`, `too_large`, `truncated_record`,
         `corrupt_record`.
         """
-        return read_files(item, FORMAT, self._pages)
+        return read_files(piece, FORMAT, self._pages)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import Format, grouped, listed, read_files
 from corpus.sources.warc import FORMAT as WARC
 from corpus.sources.warc import read_warc
@@ -36,18 +36,18 @@ class NewsSource:
     last: Annotated[date | None, Doc("last day that is read")] = None
     max_bytes: Annotated[int, Field(ge=1), Doc("larger records are dropped as too_large")] = 64 << 20
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
-        """Captures of the item's files. Reasons besides those of `warc`: `other_host`, `undated_url`, `other_date`."""
+    def read(self, piece: Piece) -> Iterator[Capture]:
+        """Captures of the piece's files. Reasons besides those of `warc`: `other_host`, `undated_url`, `other_date`."""
 
         def read(path: Path, entry: Entry) -> Iterator[Capture]:
             return map(self._chosen, read_warc(path, entry.name, self.max_bytes))
 
-        return read_files(item, FORMAT, read)
+        return read_files(piece, FORMAT, read)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import pyarrow as pa
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import Format, grouped, listed, read_files
 from corpus.sources.rows import RowFields
 
@@ -24,17 +24,17 @@ class ParquetSource(RowFields):
     kind: Literal["parquet"] = "parquet"
     path: Annotated[FileRef, Doc("folder, or one file")]
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a row.
 
         Reasons besides those of a row: `corrupt_record` for what is left of a file after damage.
         """
-        return read_files(item, FORMAT, self._rows)
+        return read_files(piece, FORMAT, self._rows)
 
     def _rows(self, path: Path, entry: Entry) -> Iterator[Capture]:
         row = 0

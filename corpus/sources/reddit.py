@@ -11,7 +11,7 @@ from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
 from corpus.crawling.links import absolute
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import COMPRESSED, Format, listed, read_files
 from corpus.sources.streams import CorruptError, EndError
 from corpus.sources.whole import damaged, opened
@@ -40,17 +40,17 @@ class RedditSource:
     subreddits: Annotated[tuple[str, ...], Doc("subreddits that are read; empty: all")] = ()
     max_bytes: Annotated[int, Field(ge=1), Doc("longer lines are dropped as too_large")] = 16 << 20
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Buckets of threads by their id: each reads all files, for a comment may stand months behind its thread."""
         root = self.path.resolve()
         entries = tuple(listed(root, FORMAT))
         total = sum(entry.bytes for entry in entries)
         count = max(1, -(-total // _BUCKET))
         return [
-            Item(f"threads-{at:05d}-of-{count:05d}", root, entries, total // count, at, count) for at in range(count)
+            Piece(f"threads-{at:05d}-of-{count:05d}", root, entries, total // count, at, count) for at in range(count)
         ]
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a thread, known by its URL; a thread whose submission is in no file has its comments alone.
 
         Reasons: `bad_json`, `missing_text`, `too_large`, `truncated_record`, `corrupt_record`, each told by one bucket;
@@ -59,10 +59,10 @@ class RedditSource:
         threads: dict[str, _Thread] = {}
 
         def read(path: Path, entry: Entry) -> Iterator[Capture]:
-            yield from self._gathered(path, entry, item, threads)
+            yield from self._gathered(path, entry, piece, threads)
 
-        for capture in read_files(item, FORMAT, read):
-            if item.start == 0:
+        for capture in read_files(piece, FORMAT, read):
+            if piece.start == 0:
                 yield capture
         for key in sorted(threads):
             yield _document(key, threads[key])
@@ -71,7 +71,7 @@ class RedditSource:
         """What makes a document, for a source that gave none."""
         return "submissions (title, selftext) and comments (link_id, body)"
 
-    def _gathered(self, path: Path, entry: Entry, item: Item, threads: dict[str, _Thread]) -> Iterator[Capture]:
+    def _gathered(self, path: Path, entry: Entry, piece: Piece, threads: dict[str, _Thread]) -> Iterator[Capture]:
         """Put the file's records of this bucket into their threads; captures of what is none."""
         offset = 0
         try:
@@ -80,11 +80,11 @@ class RedditSource:
                 if line is None:
                     yield Capture(record=record, error="too_large", detail=f"a line over {self.max_bytes} bytes")
                 elif line.strip():
-                    yield from self._row(line, record, item, threads)
+                    yield from self._row(line, record, piece, threads)
         except (EndError, CorruptError) as error:
             yield damaged(f"{entry.name}@after-{offset}", error)
 
-    def _row(self, line: bytes, record: str, item: Item, threads: dict[str, _Thread]) -> Iterator[Capture]:
+    def _row(self, line: bytes, record: str, piece: Piece, threads: dict[str, _Thread]) -> Iterator[Capture]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -106,7 +106,7 @@ class RedditSource:
             return
         if self.subreddits and row.get("subreddit") not in self.subreddits:
             return
-        if zlib.crc32(key.encode("utf-8", "replace")) % (item.stop or 1) == item.start:
+        if zlib.crc32(key.encode("utf-8", "replace")) % (piece.stop or 1) == piece.start:
             thread = threads.setdefault(key, _Thread())
             if comment:
                 thread.comments.append(row)

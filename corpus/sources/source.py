@@ -7,7 +7,7 @@ from typing import Protocol
 from corpus.configuration import FileRef
 from corpus.crawling.source import CrawlSource
 from corpus.sources.arxiv import ArxivSource
-from corpus.sources.capture import Capture, Item, SourceError
+from corpus.sources.capture import Capture, Piece, SourceError
 from corpus.sources.code import CodeSource
 from corpus.sources.epub import EpubSource
 from corpus.sources.gutenberg import GutenbergSource
@@ -48,15 +48,15 @@ class Source(Protocol):
         """Folder, or one file."""
         ...
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Independent pieces of work, in one order on every machine; their names hold no path of it.
 
         Raises SourceError for a source that is empty.
         """
         ...
 
-    def read(self, item: Item) -> Iterator[Capture]:
-        """Captures of an item, in file order; broken records come as captures with a reason."""
+    def read(self, piece: Piece) -> Iterator[Capture]:
+        """Captures of a piece, in file order; broken records come as captures with a reason."""
         ...
 
     def wanted(self) -> str:
@@ -64,24 +64,24 @@ class Source(Protocol):
         ...
 
 
-def items(source: CrawlSource | Source, snapshot: Path | None = None) -> list[Item]:
+def pieces(source: CrawlSource | Source, snapshot: Path | None = None) -> list[Piece]:
     """Pieces of a source; those of a crawl are read from its `snapshot`, a folder of WARCs. Raises SourceError."""
     if not isinstance(source, CrawlSource):
-        return source.items()
-    from corpus.crawling.captures import snapshot_items  # the crawler itself is not needed to plan
+        return source.pieces()
+    from corpus.crawling.captures import snapshot_pieces  # the crawler itself is not needed to plan
 
     if snapshot is None:
         raise SourceError("a crawl is read from its snapshot: crawl first, then name the snapshot's folder")
-    return snapshot_items(snapshot)
+    return snapshot_pieces(snapshot)
 
 
-def read(source: CrawlSource | Source, item: Item) -> Iterator[Capture]:
-    """Captures of an item of a source."""
+def read(source: CrawlSource | Source, piece: Piece) -> Iterator[Capture]:
+    """Captures of a piece of a source."""
     if not isinstance(source, CrawlSource):
-        return source.read(item)
+        return source.read(piece)
     from corpus.crawling.captures import read_snapshot
 
-    return read_snapshot(item, source.max_decoded_bytes)
+    return read_snapshot(piece, source.max_decoded_bytes)
 
 
 def wanted(source: CrawlSource | Source) -> str:

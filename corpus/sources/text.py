@@ -9,7 +9,7 @@ from pydantic import Field
 
 from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import COMPRESSED, Format, grouped, listed, read_files
 from corpus.sources.streams import CorruptError, EndError, open_stream
 
@@ -34,17 +34,17 @@ class TextSource:
         float, Field(ge=0, le=1), Doc("share of unreadable characters above which a file is undecodable")
     ] = 0.01
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a file, known by its path in the folder.
 
         Reasons: `too_large`, `undecodable`, `truncated_record`, `corrupt_record`.
         """
-        return read_files(item, FORMAT, self._document)
+        return read_files(piece, FORMAT, self._document)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import Format, grouped, listed, read_files
 from corpus.sources.http import CodingError, Head, TooLargeError, decoded_body, split_message
 from corpus.sources.records import Record, records
@@ -29,18 +29,18 @@ class WarcSource:
     path: Annotated[FileRef, Doc("folder, or one file")]
     max_bytes: Annotated[int, Field(ge=1), Doc("larger records are dropped as too_large")] = 64 << 20
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
-        """Captures of the item's files; broken records come with a reason."""
+    def read(self, piece: Piece) -> Iterator[Capture]:
+        """Captures of the piece's files; broken records come with a reason."""
 
         def read(path: Path, entry: Entry) -> Iterator[Capture]:
             return read_warc(path, entry.name, self.max_bytes)
 
-        return read_files(item, FORMAT, read)
+        return read_files(piece, FORMAT, read)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""

@@ -67,7 +67,7 @@ def check_source(name: str, source: Any) -> None:  # noqa: ANN401
     if isinstance(source, CrawlSource):
         return
     try:
-        source.items()
+        source.pieces()
     except SourceError as error:
         raise PlanError(f"recipe.{name}.path: {error}") from None
 

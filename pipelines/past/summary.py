@@ -17,7 +17,7 @@ class Spent:
     peak_pss_mb: float | None
 
 
-def funnel(history: History) -> list[dict[str, Any]]:
+def funnel_rows(history: History) -> list[dict[str, Any]]:
     """A row for each stage that takes documents in, straight from the manifests' tallies, in order."""
     rows = []
     for stage in history.making("edition", "sides", "verdicts", "tokens"):
@@ -150,7 +150,7 @@ def summarize(history: History, spent: Spent) -> dict[str, Any]:
         "command": history.record["command"],
         "stages": stages(history),
         "crawl": crawled(history),
-        "funnel": funnel(history),
+        "funnel": funnel_rows(history),
         "documents": documents(history),
         "tokens": {name: figures["tokens"] for name, figures in sorted(components.items())},
         "tokens_held_out": {n: f["tokens"] for n, f in sorted(corpus_tokens(history, history.trunk.held_out).items())},

@@ -155,7 +155,7 @@ _STYLE = (
 )
 
 
-def funnel(summary: Mapping[str, Any], side: str = "held_out") -> str:
+def funnel_picture(summary: Mapping[str, Any], side: str = "held_out") -> str:
     """The funnel of a summary.json as a picture of its own: kept documents and the commonest reasons, stage by stage.
 
     `side` names the stage of the held-out tokens, which is a branch and left out.

@@ -10,7 +10,7 @@ from pipelines.engine.files import Posix
 from pipelines.past.history import History
 from pipelines.past.samples import printable
 from pipelines.past.summary import Spent, summarize
-from pipelines.report.charts import funnel
+from pipelines.report.charts import funnel_picture
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,7 +31,7 @@ def write_report(history: History, folder: Path, spent: Spent) -> dict[str, Any]
     held_out = history.trunk.held_out
     for name, text in (
         ("report.html", page),
-        ("funnel.svg", funnel(summary, held_out.name if held_out else "")),
+        ("funnel.svg", funnel_picture(summary, held_out.name if held_out else "")),
         ("summary.json", json.dumps(summary, indent=1, ensure_ascii=False, sort_keys=True)),
     ):
         Posix(folder).put(name, text.encode())

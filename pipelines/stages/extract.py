@@ -19,9 +19,8 @@ from pydantic import Field
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT, byte_sizes, raw_ids
 from corpus.extract.documents import DEAD, Extract, extract
-from corpus.sources.capture import Item as Piece
-from corpus.sources.source import items as pieces
-from corpus.sources.source import read
+from corpus.sources.capture import Piece
+from corpus.sources.source import pieces, read
 from corpus.sources.source import wanted as looked_for
 from corpus.verdict import Count, Tally, count_ids
 from pipelines.engine.identity import StageName

@@ -26,7 +26,7 @@ from corpus.crawling.sitemap import sitemap_links
 from corpus.extract.documents import Extract, extract_page
 from corpus.sources.http import CodingError, TooLargeError, decoded_body, split_message
 from corpus.sources.latex import GrowthError, paper
-from corpus.sources.source import Source, items, read
+from corpus.sources.source import Source, pieces, read
 from corpus.sources.wikitext import plain
 
 Target = Callable[[bytes], object]
@@ -101,7 +101,7 @@ def _file(kind: str, name: str) -> Target:
 
     def work(data: bytes) -> object:
         (folder / name).write_bytes(data)
-        return [capture for item in items(source) for capture in read(source, item)]
+        return [capture for piece in pieces(source) for capture in read(source, piece)]
 
     return work
 

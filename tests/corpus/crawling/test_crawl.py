@@ -13,7 +13,7 @@ from corpus.crawling.host import crawl_host
 from corpus.crawling.snapshot import SNAPSHOT, CrawlError, outcomes, snapshot_digest
 from corpus.crawling.source import Crawl
 from corpus.sample.server import serve_pages
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from tests.corpus.crawling.support import by_url, crawl, page, what, where
 
 SITE = {
@@ -94,7 +94,7 @@ def test_records_are_read_by_other_readers_and_offsets_lead_to_them(crawled):
 
 def test_the_snapshot_is_a_source(crawled):
     folder, _ = crawled
-    found = [capture for item in items(what(), folder) for capture in read(what(), item)]
+    found = [capture for piece in pieces(what(), folder) for capture in read(what(), piece)]
     assert Counter(c.error for c in found) == {None: 9, "http_status": 10}  # pages; 404s and redirects
     page_of = {c.url: c for c in found}["http://help.sample/en/swriter/d.html"]
     assert page_of.payload == SITE["en/swriter/d.html"]  # sent gzipped

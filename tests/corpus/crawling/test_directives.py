@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from corpus.crawling.directives import Directives, of_header, of_page
 from corpus.crawling.segments import Segments
 from corpus.crawling.source import Crawl
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from tests.corpus.crawling.support import HTML, answer, by_url, crawl, html, page, raw_server, what, where
 
 NEITHER, INDEX, FOLLOW, BOTH = Directives(), Directives(True), Directives(False, True), Directives(True, True)
@@ -88,6 +88,6 @@ def test_what_asks_not_to_be_kept_is_not_kept(tmp_path):
         "robots.txt": "robots_file",
     }
     captures = Counter(
-        c.url.removeprefix("http://help.sample/") for i in items(what(), tmp_path) for c in read(what(), i)
+        c.url.removeprefix("http://help.sample/") for i in pieces(what(), tmp_path) for c in read(what(), i)
     )
     assert captures == Counter(["", "nofollow", "from-meta", "from-header", "gone"])

@@ -13,7 +13,7 @@ from corpus.crawling.outcome import answered
 from corpus.crawling.snapshot import CrawlError
 from corpus.crawling.source import Crawl
 from corpus.sources.http import Head
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from corpus.sources.warc import WarcSource
 from tests.corpus.crawling.support import HTML, answer, by_url, crawl, details, html, page, raw, raw_server, what, where
 
@@ -133,11 +133,11 @@ def test_a_body_is_dechunked_once(tmp_path, body, form):
     with raw_server({"/": html("/x"), "/x": sent[form]}) as served:
         index = crawl(what(), where(served), tmp_path)
     assert by_url(index)["http://help.sample/x"] == "fetched"
-    captures = [capture for item in items(what(), tmp_path) for capture in read(what(), item)]
+    captures = [capture for piece in pieces(what(), tmp_path) for capture in read(what(), piece)]
     assert [capture.payload for capture in captures if capture.url == "http://help.sample/x"] == [body]
     (segment,) = tmp_path.glob("*.warc.gz")
     source = WarcSource(path=FileRef(segment))
-    others = [capture for item in items(source) for capture in read(source, item)]
+    others = [capture for piece in pieces(source) for capture in read(source, piece)]
     assert [c.payload for c in others if c.url == "http://help.sample/x" and c.error is None] == [body]
 
 
@@ -146,7 +146,7 @@ def test_what_browsers_read_is_read_whole(tmp_path):
     with raw_server({"/": html(*(f"/{name}" for name in names))}) as served:
         served.answers |= {f"/{name}": FORMS[name][0] for name in names}
         crawl(what(), where(served), tmp_path)
-    captures = {c.url: c.payload for item in items(what(), tmp_path) for c in read(what(), item)}
+    captures = {c.url: c.payload for piece in pieces(what(), tmp_path) for c in read(what(), piece)}
     assert {captures[f"http://help.sample/{name}"] for name in names} == {BODY}
 
 
@@ -154,7 +154,7 @@ def test_a_header_cannot_forge_another(tmp_path):
     lines = b"X: a\x85Transfer-Encoding: chunked\x1cContent-Encoding: gzip\x1dY: b"
     with raw_server({"/": raw(OK + lines + b"\r\n\r\n" + BODY)}) as served:
         crawl(what(), where(served), tmp_path)
-    (capture,) = [c for item in items(what(), tmp_path) for c in read(what(), item) if c.error is None]
+    (capture,) = [c for piece in pieces(what(), tmp_path) for c in read(what(), piece) if c.error is None]
     assert capture.payload == BODY
 
 

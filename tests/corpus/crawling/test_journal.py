@@ -12,7 +12,7 @@ from fastwarc.warc import ArchiveIterator
 from corpus.crawling import journal as journal_module
 from corpus.crawling.journal import Journal
 from corpus.crawling.snapshot import CrawlError, outcomes, snapshot_digest
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from tests.corpus.crawling.support import answer, by_url, crawl, html, raw, raw_server, what, where
 
 NAMES = [f"/{n}" for n in range(9)]
@@ -45,7 +45,7 @@ def agrees(folder, index, whole):
     records = [(path.name, r) for path in sorted(folder.glob("*.warc.gz")) for r in ArchiveIterator(str(path))]
     responses = [(name, r.headers["WARC-Target-URI"]) for name, r in records if r.headers["WARC-Type"] == "response"]
     assert sorted(responses) == sorted((row["warc"], url) for url, row in kept.items())
-    captured = Counter(capture.url for item in items(SOURCE, folder) for capture in read(SOURCE, item))
+    captured = Counter(capture.url for piece in pieces(SOURCE, folder) for capture in read(SOURCE, piece))
     assert captured == Counter(url for url in kept if not url.endswith("/robots.txt"))
     assert not list(folder.glob(".*.part"))
 
@@ -102,7 +102,7 @@ def test_killed_between_the_segment_and_its_rows(tmp_path, whole):
     found = by_url(index)
     assert Counter(found.values()) == {"robots_file": 1, "fetched": 3, "unreachable_host": 7}
     kept = {row["url"] for row in index.to_pylist() if row["warc"]}
-    captured = {capture.url for item in items(SOURCE, tmp_path) for capture in read(SOURCE, item)}
+    captured = {capture.url for piece in pieces(SOURCE, tmp_path) for capture in read(SOURCE, piece)}
     assert captured == kept - {"http://help.sample/robots.txt"} and len(captured) == 3
 
 
@@ -144,7 +144,7 @@ def test_a_damaged_segment_is_named_by_crawl_and_reader(served, tmp_path):
     for damaged in (data[:-1], data + b"\0", data[: len(data) // 2] + b"XY" + data[len(data) // 2 + 2 :]):
         segment.write_bytes(damaged)
         with pytest.raises(CrawlError, match=r"help\.sample-00000\.warc\.gz is damaged at byte \d+: remove"):
-            [list(read(SOURCE, item)) for item in items(SOURCE, tmp_path)]
+            [list(read(SOURCE, piece)) for piece in pieces(SOURCE, tmp_path)]
     segment.unlink()
     with pytest.raises(CrawlError, match="is missing"):
         crawl(SOURCE, where(served), tmp_path)

@@ -10,7 +10,7 @@ from fastwarc.warc import ArchiveIterator
 from corpus.crawling.ask import validators
 from corpus.crawling.snapshot import outcomes, snapshot_digest
 from corpus.sources.http import Head
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from tests.corpus.crawling.support import HTML, answer, by_url, crawl, html, page, raw_server, what, where
 
 
@@ -49,7 +49,7 @@ def records(folder):
 
 
 def payloads(folder):
-    return {c.url: c.payload for i in items(what(), folder) for c in read(what(), i) if c.error is None}
+    return {c.url: c.payload for i in pieces(what(), folder) for c in read(what(), i) if c.error is None}
 
 
 def test_what_has_not_changed_is_a_revisit_beside_its_response(tmp_path):

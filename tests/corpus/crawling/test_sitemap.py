@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corpus.crawling.links import MAX_URL
 from corpus.crawling.sitemap import MAX_URLS, sitemap_links
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from tests.corpus.crawling.support import answer, by_url, crawl, details, html, raw_server, what, where
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -108,7 +108,7 @@ def test_sitemaps_of_robots_are_read_index_and_gzip(tmp_path):
     }
     assert max(served.counts()[path] for path in ("/a.xml.gz", "/index.xml")) == 1
     assert off == {f"{site}/": "fetched", f"{site}/robots.txt": "robots_file"} == seed
-    captures = [c.url.removeprefix(site) for i in items(what(), tmp_path / "on") for c in read(what(), i)]
+    captures = [c.url.removeprefix(site) for i in pieces(what(), tmp_path / "on") for c in read(what(), i)]
     assert Counter(captures) == Counter(["/", "/a", "/b", "/linked"])
     assert details(index)[f"{site}/broken.xml.gz"] == "compressed body ends early"
 

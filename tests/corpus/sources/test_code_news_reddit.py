@@ -14,7 +14,7 @@ from corpus.sources.code import CodeSource
 from corpus.sources.languages_of_code import language_of, licence_in
 from corpus.sources.news import NewsSource, day_of
 from corpus.sources.reddit import RedditSource
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from tests.corpus.sources.test_formats import PACK, all_of
 from tests.corpus.sources.test_warc import http, record
 
@@ -183,7 +183,7 @@ def test_threads_are_joined_whatever_the_buckets(tmp_path, monkeypatch):
         found = all_of(source)
         assert sorted(c.error for c in found if c.error) == ["bad_json", "bad_json", "missing_text", "unknown_file"]
         kept[size] = sorted((c.url or "", c.record or "", c.title or "", c.text) for c in found if c.error is None)
-    assert len(items(source)) > 3 and kept[50] == kept[1 << 30]
+    assert len(pieces(source)) > 3 and kept[50] == kept[1 << 30]
     assert kept[50] == [
         ("", "t3_z", "", "its submission is elsewhere"),
         ("https://www.reddit.com/r/x/comments/a/t/", "", "题 a", THREAD),
@@ -196,14 +196,16 @@ def test_reddit_damage_and_limits(tmp_path):
     submissions, comments = rows("a", COMMENTS)
     path = tmp_path / "RC.zst"
     path.write_bytes(long_window(ndjson(comments * 500))[:-20])
-    last = [c for item in items(RedditSource(path=FileRef(path))) for c in read(RedditSource(path=FileRef(path)), item)]
+    last = [
+        c for piece in pieces(RedditSource(path=FileRef(path))) for c in read(RedditSource(path=FileRef(path)), piece)
+    ]
     assert {c.error for c in last if c.error} <= {"truncated_record", "corrupt_record", "bad_json"}
     path.write_bytes(ndjson([{**comments[0], "body": "x" * 5000}, *submissions]))
     found = all_of(RedditSource(path=FileRef(path), max_bytes=1000))
     assert sorted((c.error or "", c.text or "") for c in found) == [("", "题 a"), ("too_large", "")]
     path.write_bytes(b"PAR1")
     with pytest.raises(SourceError, match="begins as Parquet"):
-        items(RedditSource(path=FileRef(path)))
+        pieces(RedditSource(path=FileRef(path)))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdefx")), max_size=8))

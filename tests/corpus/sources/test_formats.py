@@ -19,7 +19,7 @@ from corpus.sources import arxiv, epub, gutenberg, html, jsonl, mediawiki, parqu
 from corpus.sources.capture import SourceError
 from corpus.sources.jsonl import JsonlSource
 from corpus.sources.parquet import ParquetSource
-from corpus.sources.source import SOURCES, items, read, wanted
+from corpus.sources.source import SOURCES, pieces, read, wanted
 from corpus.sources.text import TextSource
 from corpus.sources.warc import WarcSource
 from tests.corpus.sources.test_warc import BODY, RECORDS, URLS, captures, http, record, summary
@@ -35,7 +35,7 @@ PACK = {"": bytes, ".gz": gzip.compress, ".zst": zstd, ".xz": lzma.compress, ".b
 
 
 def all_of(source):
-    return [capture for item in items(source) for capture in read(source, item)]
+    return [capture for piece in pieces(source) for capture in read(source, piece)]
 
 
 def arc(url, block, kind="text/html", length=None):
@@ -198,7 +198,7 @@ def test_columnar_files_that_are_broken_or_something_else(tmp_path):
 def test_parquet_given_to_json_lines_is_refused_by_name_and_by_magic(tmp_path, name):
     pq.write_table(TABLE, tmp_path / name)
     with pytest.raises(SourceError, match=rf"{name} begins as Parquet: source=jsonl reads \*\.jsonl"):
-        items(JsonlSource(path=FileRef(tmp_path / name)))
+        pieces(JsonlSource(path=FileRef(tmp_path / name)))
     (tmp_path / "good.jsonl").write_text('{"text": "a"}\n')
     found = {c.record: c for c in all_of(JsonlSource(path=FileRef(tmp_path)))}
     assert found[name].error == ("unknown_file" if name.endswith("parquet") else "wrong_type")
@@ -256,11 +256,11 @@ def test_every_member_is_tested():
 def test_every_member_says_what_it_reads(tmp_path, kind):
     source = TypeAdapter(AnyStage).validate_python({"kind": kind, "path": str(tmp_path)})
     with pytest.raises(SourceError, match="holds no file") as raised:
-        items(source)
+        pieces(source)
     assert KINDS[kind] in str(raised.value)
     assert wanted(source)
     with pytest.raises(FileNotFoundError, match="missing"):
-        items(TypeAdapter(AnyStage).validate_python({"kind": kind, "path": str(tmp_path / "missing")}))
+        pieces(TypeAdapter(AnyStage).validate_python({"kind": kind, "path": str(tmp_path / "missing")}))
 
 
 def test_the_field_that_was_looked_for_is_named():

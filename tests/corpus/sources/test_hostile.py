@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from corpus.configuration import FileRef
 from corpus.sources import jsonl, warc
 from corpus.sources.jsonl import JsonlSource
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from corpus.sources.warc import read_warc
 from tests.corpus.sources.test_warc import RECORDS, URLS, captures, http, record, summary
 
@@ -94,7 +94,7 @@ def test_a_tail_of_zeros_in_json_is_a_dead_letter(tmp_path, name):
     )
     (tmp_path / name).write_bytes(packed + bytes(70_000))
     source = JsonlSource(path=FileRef(tmp_path / name))
-    found = [capture for item in items(source) for capture in read(source, item)]
+    found = [capture for piece in pieces(source) for capture in read(source, piece)]
     texts = [c.text for c in found if c.error is None]
     assert texts == [f"第{n}行" for n in range(3)] or (name.endswith("zst") and texts == [])
     assert found[-1].error == ("zero_bytes" if packed is data else "corrupt_record")
@@ -167,7 +167,7 @@ def test_one_endless_line_is_read_once(tmp_path, monkeypatch, name):
         data = line + b'{"text": "after"}\n'
         (tmp_path / name).write_bytes(gzip.compress(data, 1) if name.endswith("gz") else data)
         source = JsonlSource(path=FileRef(tmp_path / name), max_bytes=1 << 18)
-        found = [capture for item in items(source) for capture in read(source, item)]
+        found = [capture for piece in pieces(source) for capture in read(source, piece)]
         assert [c.error or c.text for c in found] == ["too_large", "after"]
         assert found[0].detail == "a line over 262144 bytes"
 
@@ -178,7 +178,7 @@ def test_a_long_line_is_never_held_whole(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b"x" * 60_000_000)
     source = JsonlSource(path=FileRef(tmp_path / "a.jsonl"), max_bytes=1 << 20)
     tracemalloc.start()
-    found = [capture for item in items(source) for capture in read(source, item)]
+    found = [capture for piece in pieces(source) for capture in read(source, piece)]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [c.error for c in found] == ["too_large"]

@@ -6,7 +6,7 @@ from corpus.configuration import FileRef
 from corpus.sources.capture import SourceError
 from corpus.sources.files import grouped, listed
 from corpus.sources.html import FORMAT, HtmlSource
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 
 def all_of(source):
-    return [found for item in items(source) for found in read(source, item)]
+    return [found for piece in pieces(source) for found in read(source, piece)]
 
 
 def reasons(source):
@@ -54,10 +54,10 @@ def test_one_file_and_no_file(folder, tmp_path):
     assert reasons(HtmlSource(path=FileRef(folder / "a/notes.pages"))) == [("notes.pages", None)]  # named outright
     (tmp_path / "nothing").mkdir()
     with pytest.raises(SourceError, match=r"holds no file named \*\.html.* and no other file"):
-        items(HtmlSource(path=FileRef(tmp_path / "nothing")))
+        pieces(HtmlSource(path=FileRef(tmp_path / "nothing")))
     (tmp_path / "nothing/a.parquet").write_bytes(b"PAR1")
     with pytest.raises(SourceError, match=r"but 'a\.parquet' \(unknown_file\) for one: source=html reads"):
-        items(HtmlSource(path=FileRef(tmp_path / "nothing")))
+        pieces(HtmlSource(path=FileRef(tmp_path / "nothing")))
 
 
 def test_items_cover_every_file_once(folder):
@@ -68,7 +68,7 @@ def test_items_cover_every_file_once(folder):
         assert len(groups) == count
         assert [entry for group in groups for entry in group.entries] == entries
         assert [c for g in groups for c in read(source, g)] == whole
-    assert all(str(folder) not in item.name for item in items(source))
+    assert all(str(folder) not in piece.name for piece in pieces(source))
 
 
 def test_unreadable_and_large_files_have_their_reason(folder, monkeypatch):
@@ -132,7 +132,7 @@ def test_files_of_another_type_are_refused_by_name(folder, head):
     assert found["b.html"].error == "wrong_type"
     assert found["b.html"].detail.startswith("begins as ")
     with pytest.raises(SourceError, match=r"b\.html begins as \w+: source=html reads \*\.html"):
-        items(HtmlSource(path=FileRef(folder / "b.html")))
+        pieces(HtmlSource(path=FileRef(folder / "b.html")))
 
 
 def test_names_that_are_no_text(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from corpus.configuration import FileRef
 from corpus.sources import jsonl
 from corpus.sources.jsonl import JsonlSource
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 
 
 def source_of(path, **kwargs):
@@ -18,7 +18,7 @@ def source_of(path, **kwargs):
 
 
 def all_of(source):
-    return [capture for item in items(source) for capture in read(source, item)]
+    return [capture for piece in pieces(source) for capture in read(source, piece)]
 
 
 def written(tmp_path, lines, name="a.jsonl"):
@@ -112,7 +112,7 @@ def test_ranges_split_on_lines_and_lose_none(tmp_path_factory, lines, size, endi
     whole = all_of(source_of(path))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jsonl, "RANGE", size)
-        assert sum(item.bytes for item in items(source_of(path))) == len(data)
+        assert sum(piece.bytes for piece in pieces(source_of(path))) == len(data)
         assert all_of(source_of(path)) == whole
     assert [c.text for c in whole] == lines
 
@@ -136,5 +136,5 @@ def test_folders_are_read_in_name_order(tmp_path):
     written(tmp_path, [{"text": "a"}], "a.jsonl.gz")
     (tmp_path / "empty.jsonl").touch()
     source = source_of(tmp_path)
-    assert [item.name.partition("@")[0] for item in items(source)] == ["a.jsonl.gz", "b.jsonl", "empty.jsonl"]
+    assert [piece.name.partition("@")[0] for piece in pieces(source)] == ["a.jsonl.gz", "b.jsonl", "empty.jsonl"]
     assert [(c.text, c.record) for c in all_of(source)] == [("a", "a.jsonl.gz@0"), ("b", "b.jsonl@0")]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from corpus.configuration import FileRef
 from corpus.sources.capture import SourceError
 from corpus.sources.http import CodingError, Head, TooLargeError, decoded_body, split_message
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from corpus.sources.warc import WarcSource, read_warc
 
 BODY = "<html><body><p>正文 body</p></body></html>".encode()
@@ -149,13 +149,13 @@ def test_folder_items_are_relative_and_cover_all(tmp_path):
         (tmp_path / f"子/{n}/x.warc.gz").write_bytes(gzip.compress(RECORDS[n]))
     (tmp_path / "notes.txt").write_text("no")
     source = WarcSource(path=FileRef(tmp_path))
-    found = items(source)
-    assert [item.name for item in found] == ["files-000000-000004"]
-    assert [c.url or c.error for item in found for c in read(source, item)] == ["unknown_file", *URLS[:3]]
+    found = pieces(source)
+    assert [piece.name for piece in found] == ["files-000000-000004"]
+    assert [c.url or c.error for piece in found for c in read(source, piece)] == ["unknown_file", *URLS[:3]]
     with pytest.raises(SourceError, match=r"holds no file named \*\.warc"):
-        items(WarcSource(path=FileRef(_made(tmp_path / "empty"))))
+        pieces(WarcSource(path=FileRef(_made(tmp_path / "empty"))))
     with pytest.raises(FileNotFoundError, match="missing"):
-        items(WarcSource(path=FileRef(tmp_path / "missing")))
+        pieces(WarcSource(path=FileRef(tmp_path / "missing")))
 
 
 def _made(path):

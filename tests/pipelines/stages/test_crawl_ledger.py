@@ -11,7 +11,7 @@ from fastwarc.warc import ArchiveIterator
 from hypothesis import example, given
 
 from corpus.crawling.snapshot import NO_PAGES
-from corpus.sources.source import items, read
+from corpus.sources.source import pieces, read
 from pipelines.stages.crawl import PROGRAM, SEGMENTS
 from pipelines.stages.hosts import Host
 from tests.corpus.crawling.support import HTML, answer, page, raw, raw_server, what, where
@@ -151,7 +151,9 @@ def test_every_url_has_its_outcome_and_the_records_reconcile(store, web, faults,
     with raw_server(web.answers()) as served:
         politeness, addresses = where(served, HOSTS, segment_pages=3, hosts_at_once=at_once)
         hosts = {host: Host(name=host, address=address) for host, address in addresses.items()}
-        source = what(seeds=seeds, hosts=HOSTS, retries=0, max_lost=100, max_bytes=1 << 19, max_redirects=50)
+        source = what(
+            seeds=seeds, hosts=HOSTS, retries=0, max_lost=100, max_bytes=1 << 19, max_redirects=50, timeout_s=60
+        )
 
         def crawl():
             return made(root, PROGRAM, source, {}, hosts=hosts, politeness=politeness)
@@ -181,7 +183,7 @@ def test_every_url_has_its_outcome_and_the_records_reconcile(store, web, faults,
                 digest = hashlib.sha256(record.reader.read()).digest()
                 assert digest == kept[url]["payload_digest"] or url.endswith("/robots.txt")
     assert records == Counter(kept.keys())
-    captures = Counter(capture.url for item in items(source, folder) for capture in read(source, item))
+    captures = Counter(capture.url for piece in pieces(source, folder) for capture in read(source, piece))
     assert captures == Counter(pages.keys())
     assert {name for name in crawled.files if name.endswith(".gz")} == {path.name for path in folder.glob("*.warc.gz")}
     # A kill costs at most the answer that was under way, for each host that was asked.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from corpus.configuration import Doc, FileRef, configuration
-from corpus.sources.capture import Capture, Entry, Item
+from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import Format, grouped, listed, read_files
 
 FORMAT = Format("markdown", (".md", ".markdown"))
@@ -22,14 +22,14 @@ class MarkdownSource:
     kind: Literal["markdown"] = "markdown"
     path: Annotated[FileRef, Doc("folder, or one file")]
 
-    def items(self) -> list[Item]:
+    def pieces(self) -> list[Piece]:
         """Groups of files, by relative name."""
         root = self.path.resolve()
         return grouped(root, listed(root, FORMAT))
 
-    def read(self, item: Item) -> Iterator[Capture]:
+    def read(self, piece: Piece) -> Iterator[Capture]:
         """One capture a file; a file that is not UTF-8 has the reason `bad_unicode`."""
-        return read_files(item, FORMAT, self._note)
+        return read_files(piece, FORMAT, self._note)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""
