@@ -96,25 +96,17 @@ def open_view(read: ReadRun, run: RunName, prefix: str) -> FinishedView:
         judged = [each for each, body in records.items() if body["makes"] in ("edition", "sides", "verdicts")]
         raise RunError(f"the run {name} has no stage {chosen!r} to read on from: name one of {judged}")
     roles = _roles(records, last)
-    if not roles["edition"]:
+    if "edition" not in roles:
         raise RunError(f"the stage {last} of run {name} tells of no documents: name a stage that judges or edits some")
     return FinishedView(name, prefix, records, roles)
 
 
 def _roles(records: Records, last: str) -> dict[str, str]:
-    """What a stage after `last` would read, by role."""
-    body = records[last]
-    roles = {role: of for role, of in body["inputs"].items() if role == "sides" or role.startswith("verdict.")}
-    if body["makes"] == "verdicts":
-        roles[f"verdict.{sum(role != 'sides' for role in roles):02d}"] = last
-    roles["edition"] = last if body["makes"] == "edition" else body["inputs"].get("edition", "")
-    edition = records.get(roles["edition"], {"kind": "", "inputs": {}})
+    """What a stage after `last` would read, by role, and the union that knows which rows of the edition count."""
+    roles: dict[str, str] = dict(records[last]["view"])
+    edition = records.get(roles.get("edition", ""), {"kind": "", "inputs": {}})
     union = roles["edition"] if edition["kind"] == "union" else edition["inputs"].get("union", "")
-    if union:
-        roles["union"] = union
-    if body["makes"] == "sides" or body["kind"] == "union":
-        roles["sides"] = last
-    return roles
+    return roles | ({"union": union} if union else {})
 
 
 def _last(records: Records) -> str:

@@ -14,7 +14,7 @@ from pipelines.engine.identity import Json, differences
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
 from pipelines.graph.checks import PlanError, check, check_name, nearest
-from pipelines.graph.finished import Finished, reader
+from pipelines.graph.finished import reader
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
 from pipelines.graph.records import records
 from pipelines.graph.training import with_training
@@ -65,8 +65,6 @@ class Plan:
         out = []
         for stage in self.stages():
             source = self.sources.get(stage.name)
-            if isinstance(stage, Finished):  # its own run reaches it
-                continue
             if source is None or source.stage is not stage:
                 out.append(self.store.directory(stage.kind, stage.digest))
             elif stage.kind != "files":

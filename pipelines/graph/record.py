@@ -59,7 +59,10 @@ def _content(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def run_record(session: Session, command: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json holds: configuration, stages with identity and outcome, the exact command; as `earlier` the stages
-    of other runs that it read on from."""
+    of other runs that it read on from. A stage's `view` is what a stage after it sees, by role: an edit is not made
+    of the verdicts before it, but they hold after it."""
+    graph = session.plan.graph
+    views = graph.views if graph is not None else {}
     stages: list[dict[str, Any]] = []
     earlier: list[dict[str, Any]] = []
     for outcome in session.done():
@@ -74,7 +77,8 @@ def run_record(session: Session, command: Sequence[str], asked: Mapping[str, Any
                 "reused": outcome.reused,
                 "seconds": round(outcome.seconds, 3),
                 "identity": outcome.stage.identity,
-                "inputs": {role: source.name for role, source in outcome.stage.inputs.items()},
+                "inputs": {role: source.name for role, source in of.inputs.items()},
+                "view": {role: s.name for role, s in views[of.name].roles().items()} if of.name in views else {},
                 **({"run": of.run} if isinstance(of, Finished) else {}),
             }
         )

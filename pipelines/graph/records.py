@@ -20,7 +20,7 @@ from pipelines.engine.store import Store
 
 RECORD, INTENT = "run.json", "intent.json"
 _FIELDS = frozenset({"command", "config", "finished", "stages", "steps"})
-_STAGE = frozenset({"name", "kind", "makes", "digest", "directory", "reused", "seconds", "identity", "inputs"})
+_STAGE = frozenset({"name", "kind", "makes", "digest", "directory", "reused", "seconds", "identity", "inputs", "view"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Past:
     seconds: float
     identity: Mapping[str, Any]
     inputs: Mapping[str, str]
+    view: Mapping[str, str]  # what a stage after it sees, by role
 
     @property
     def what(self) -> Mapping[str, Any]:
@@ -53,6 +54,7 @@ def _past(root: Path, body: Mapping[str, Any]) -> Past:
         body["seconds"],
         body["identity"],
         body["inputs"],
+        body["view"],
     )
 
 
@@ -228,14 +230,10 @@ def _trunk(history: History) -> Trunk:
     # A run that stopped early has no training tokens: its last judged or written stage stands for them.
     ends = [tokens] if tokens else history.making("edition", "sides", "verdicts")
     end = ends[-1] if ends else None
-    inputs = dict(end.inputs) if end else {}
+    inputs = dict(end.view) if end else {}
     chain = _chain(stages, inputs)
     editions, verdicts = list(chain.editions), [stage for stage in chain.verdicts if stage.makes == "verdicts"]
-    if end and end.makes == "edition":
-        editions.append(end)
-    if end and end.makes == "verdicts":
-        verdicts.append(end)
-    split = end if end and end.kind == "split" else stages.get(inputs.get("sides", ""))
+    split = stages.get(inputs.get("sides", ""))
     edition = editions[-1].name if editions else ""
     measures = {
         stage.name.rpartition(".")[2]: stage

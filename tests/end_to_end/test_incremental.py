@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from conf.load import load
 from corpus.verdict import Count, count_ids
+from pipelines.door import FinishedRun
+from pipelines.graph.finished import open_view, reader
+from pipelines.graph.plan import make_plan
 from pipelines.past.garbage import own_folders
 from pipelines.past.history import History, open_run
 from tests.end_to_end.support import Ended, ok, siku, write_jsonl
@@ -127,3 +131,24 @@ def test_what_a_run_reads_on_from_is_kept_and_asked_for_by_name(runs: tuple[Path
     shutil.copytree(root, tmp_path / "store")
     shutil.rmtree(tmp_path / "store" / first.stages["dedupe"].directory.relative_to(root))
     assert "dedupe.before.dedupe stands for: repeat the run first" in refused("first", tmp_path / "store")
+
+
+def test_verdicts_before_the_last_edit_hold_for_who_reads_on(runs: tuple[Path, Ended]) -> None:
+    """An edit is not made of the verdicts before it; documents that they dropped are dropped all the same."""
+    root, _ = runs
+    source = "recipe.source={kind: jsonl, path: " + str(root.parent / "first.jsonl") + "}"
+    late = "recipe.late={kind: edit, input: dedupe, edits: {mask: {edit: mask, order: 1}}}"
+    ok("run", *RECIPE, source, late, f"site.store={root}", "run.name=late")
+    (lost,) = told(open_run(root, "first"))[1]
+    kept = FinishedRun(open_run(root, "late")).documents().table()["record"].to_pylist()
+    assert sorted(kept) == sorted(FIRST.keys() - {lost})
+    assert open_view(reader(root), "late", "").roles == {"edition": "late", "verdict.00": "dedupe"}
+
+
+def test_a_run_that_has_begun_wants_what_it_reads_of_others(runs: tuple[Path, Ended]) -> None:
+    """So that `gc --forget` of that other run leaves it alone."""
+    root, _ = runs
+    source = "recipe.source={kind: jsonl, path: " + str(root.parent / "second.jsonl") + "}"
+    plan = make_plan(load([*RECIPE, source, f"site.store={root}", "recipe.dedupe.against.before=first"]))
+    stages = open_run(root, "first").stages
+    assert {stages[name].directory for name in ("clean", "dedupe")} <= set(plan.folders())

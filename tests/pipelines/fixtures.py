@@ -146,6 +146,13 @@ MAKES = {
 }
 
 
+def view_of(name: str, makes: str, inputs: Mapping[str, str]) -> dict[str, str]:
+    """What a stage after this one sees, by role."""
+    seen = {role: stage for role, stage in inputs.items() if role in ("edition", "sides") or "verdict." in role}
+    own = {"edition": "edition", "sides": "sides", "verdicts": f"verdict.{sum('verdict.' in r for r in seen):02d}"}
+    return seen | ({own[makes]: name} if makes in own else {})
+
+
 @dataclass
 class Builder:
     """Writes stages into a store and remembers them for the run's record."""
@@ -172,6 +179,7 @@ class Builder:
         body = {"name": name, "kind": kind, "digest": digest, "directory": str(folder), "reused": reused}
         body["makes"] = MAKES.get(kind, "")
         self.stages.append({**body, "seconds": 1.5, "identity": identity, "inputs": dict(inputs)})
+        self.stages[-1]["view"] = view_of(name, body["makes"], inputs)
         if kind == "snapshot":  # the artefact is the crawl's, the stage is its content
             crawl = {"kind": "crawl", "version": 1, "what": {"kind": "crawl"}, "inputs": {}, "libraries": {}}
             folder = Store(self.root).directory("crawl", digest_of(crawl)) / "crawl-0001"

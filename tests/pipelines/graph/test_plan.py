@@ -54,7 +54,8 @@ def ran(plan, name, at):
     """Leave the record of a finished run."""
     path = plan.store.root / "runs" / name / "run.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rest = {"kind": "", "makes": "", "digest": "", "directory": "", "reused": False, "seconds": 0, "inputs": {}}
+    rest = {"kind": "", "makes": "", "digest": "", "directory": "", "reused": False, "seconds": 0}
+    rest |= {"inputs": {}, "view": {}}
     stages = [{"name": stage.name, "identity": stage.identity, **rest} for stage in plan.stages()]
     path.write_text(json.dumps({"stages": stages, "command": "", "config": {}, "finished": at, "steps": 0}))
     os.utime(path, (at, at))
