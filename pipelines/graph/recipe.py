@@ -81,6 +81,7 @@ class Builder:
     def build(self) -> Graph:
         """Every stage of the recipe, inputs first. Raises RecipeError."""
         for name in self._recipe:
+            _check_names(name, self._recipe[name])
             self._view(name, ())
         read = {before for spec in self._recipe.values() for before in inputs_of(spec)}
         if idle := sorted(self._sources.keys() - read):
@@ -327,6 +328,21 @@ def inputs_of(spec: Any) -> list[StageName]:  # noqa: ANN401
         )
         names += [name for name in several if isinstance(name, StageName)]
     return names
+
+
+def _check_names(name: str, spec: Any) -> None:  # noqa: ANN401
+    """Refuse a dot in the names of a stage and of what it holds by name: it parts the names of roles."""
+    held = [(each.name, getattr(spec, each.name)) for each in dataclasses.fields(spec)]
+    keys = [(field, key) for field, value in held if isinstance(value, Mapping) and _by_name(value) for key in value]
+    for where, key in [("", name), *keys]:
+        if not key or "." in key:
+            path = f"recipe.{name}.{where}" if where else "recipe"
+            raise RecipeError(f"{path} has the name {key!r}: give one without a dot")
+
+
+def _by_name(value: Mapping[str, Any]) -> bool:
+    """Whether a mapping holds stages, runs or configurations by names of one's own."""
+    return all(isinstance(each, StageName | RunName) or dataclasses.is_dataclass(each) for each in value.values())
 
 
 def _measure_of(stage: Stage) -> str:
