@@ -141,14 +141,3 @@ def components(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], nodes:
     labels = np.arange(nodes, dtype=np.int64)
     kernel.components(read_only(left), read_only(right), labels)
     return labels
-
-
-def warm() -> None:
-    """Compile every kernel, or load it compiled: what a set-up may do once so that no worker waits."""
-    text, ones = pa.array(["warm 暖。", ""], pa.large_string()), np.ones(2, np.uint32)
-    statistics(text, 30, ("the",))
-    repetition(text)
-    shingle_hashes(text, 5, 5)
-    signatures(text, 5, 5, ones, ones)
-    matches(text, Trie({"暖": 1}))
-    components(np.zeros(1, np.int64), np.ones(1, np.int64), 2)
