@@ -28,7 +28,7 @@ POLL_S = 0.2
 def owned(directory: Path, done: Callable[[], bool], say: Say) -> Iterator[bool]:
     """Hold the lease of a folder; yields False without it if someone else finishes the work first."""
     name = "/".join(directory.parts[-3:])
-    watch, told = Watch(Posix(directory), name), False
+    watch, said = Watch(Posix(directory), name), False
     while True:
         if done():
             yield False
@@ -36,9 +36,9 @@ def owned(directory: Path, done: Callable[[], bool], say: Say) -> Iterator[bool]
         held = watch.try_acquire(say)
         if isinstance(held, Lease):
             break
-        if not told:
+        if not said:
             say(f"waiting for {name}, which {held} is making")
-            told = True
+            said = True
         time.sleep(POLL_S)
     try:
         yield not done()
@@ -98,11 +98,11 @@ def _refuse_changed(stage: Stage) -> None:
 def _seal(
     program: Program, stage: Stage, context: Context, phases: Sequence[Phase], started: float, sharing: int
 ) -> None:
-    sealed, expected = program.seal(context), program.due(context)
-    if expected is not None and sealed.tally.came != expected:
+    totals, expected = program.totals(context), program.due(context)
+    if expected is not None and totals.tally.came != expected:
         raise ReconciliationError(
-            f"{context.name}: {sealed.tally.came.documents} documents came in, but the stage before kept "
-            f"{expected.documents} (id sums {sealed.tally.came.id_sum:032x}, {expected.id_sum:032x})"
+            f"{context.name}: {totals.tally.came.documents} documents came in, but the stage before kept "
+            f"{expected.documents} (id sums {totals.tally.came.id_sum:032x}, {expected.id_sum:032x})"
         )
     outputs: dict[str, Commit] = {}
     for phase in phases:
@@ -119,7 +119,7 @@ def _seal(
         "started": started,
         # Stages made in one pass share its time.
         "seconds": (time.time() - started) / sharing,
-        "bytes_read": sum(input_bytes(context).values()) or sealed.tally.bytes_in,
+        "bytes_read": sum(input_bytes(context).values()) or totals.tally.bytes_in,
         "python": sys.version.split()[0],
     }
     _refuse_changed(stage)
@@ -127,10 +127,10 @@ def _seal(
         context.directory,
         stage.identity,
         outputs,
-        sealed.figures,
-        sealed.tally,
+        totals.figures,
+        totals.tally,
         record,
-        sealed.files,
+        totals.files,
         repeatable=program.rounds is None,  # the web is not
     )
 

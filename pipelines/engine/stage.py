@@ -210,7 +210,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class Totals:
     """What a program says of the finished stage: its ledger, and figures for the report."""
 
     tally: Tally
@@ -228,13 +228,13 @@ def no_documents(context: Context) -> Count | None:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How a kind of stage is made. `phases` run in turn; `seal` reconciles what they committed."""
+    """How a kind of stage is made. `phases` run in turn; `totals` sums and reconciles what they committed."""
 
     kind: str
     version: int
     libraries: tuple[str, ...]
     phases: tuple[PhaseOf, ...]
-    seal: Callable[[Context], Sealed]
+    totals: Callable[[Context], Totals]
     rounds: Callable[[Job], Iterator[Phase]] | None = None  # phases known only as the work goes on (a crawl)
     due: Callable[[Context], Count | None] = no_documents  # documents that must come in
     beam: bool = True  # False: runs in the calling process (starts the trainer)

@@ -19,7 +19,7 @@ from corpus.shard import open_shard
 from corpus.verdict import Tally
 from pipelines.engine.progress import QUIET_S
 from pipelines.engine.runner import SMALL_INPUT
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, Work
 from pipelines.engine.store import Attempt
 from pipelines.stages.hosts import Host
 
@@ -127,8 +127,8 @@ def seal_snapshot(work: Work, attempt: Attempt) -> None:
         attempt.figure(name, value)
 
 
-def _seal(context: Context) -> Sealed:
-    return Sealed(Tally(), context.commits("seal")["snapshot"].figures)
+def _totals(context: Context) -> Totals:
+    return Totals(Tally(), context.commits("seal")["snapshot"].figures)
 
 
-PROGRAM = Program("crawl", 1, ("Protego", "Resiliparse"), (), _seal, rounds=rounds)
+PROGRAM = Program("crawl", 1, ("Protego", "Resiliparse"), (), _totals, rounds=rounds)

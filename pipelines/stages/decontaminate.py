@@ -17,7 +17,7 @@ from pydantic import Field
 from corpus.configuration import Doc, configuration
 from corpus.verdict import VERDICT
 from pipelines.engine.identity import UNICODE, StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.held_out import (
     INDEX,
@@ -105,7 +105,7 @@ def _judge(job: Job) -> Phase:
     return shard_phase("judge", job[0], judge)
 
 
-def _seal(context: Context) -> Sealed:
+def _totals(context: Context) -> Totals:
     commits = context.commits("judge").values()
     parts = [commit.figures["overlap"] for commit in commits]
     documents = sum(part[3] for part in parts)
@@ -120,7 +120,7 @@ def _seal(context: Context) -> Sealed:
         "index": context.commit(INDEX, ITEM).figures,
         "remaining_overlap": remaining,
     }
-    return Sealed(sum_tallies(commits), figures)
+    return Totals(sum_tallies(commits), figures)
 
 
 PROGRAM = Program(
@@ -128,7 +128,7 @@ PROGRAM = Program(
     2,
     ("pyarrow", "numpy", UNICODE),
     (scatter_phase, regroup_phase, index_phase, _judge),
-    _seal,
+    _totals,
     due=due,
     makes="verdicts",
 )

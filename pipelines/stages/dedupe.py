@@ -10,7 +10,7 @@ from pydantic import Field
 from corpus.configuration import Doc, configuration
 from corpus.verdict import VERDICT
 from pipelines.engine.identity import RunName, StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.grouping import Grouping, alike, compared
 from pipelines.stages.grouping import node as nodes
@@ -70,9 +70,9 @@ def _phases(job: Job) -> Iterator[Phase]:
     yield shard_phase("judge", job[0], judge)
 
 
-def _seal(context: Context) -> Sealed:
+def _totals(context: Context) -> Totals:
     figures = {"edition": context.inputs["edition"].digest, "candidate_pairs": compared(context)}
-    return Sealed(sum_tallies(context.commits("judge").values()), figures)
+    return Totals(sum_tallies(context.commits("judge").values()), figures)
 
 
-PROGRAM = Program("dedupe", 1, ("pyarrow", "numpy"), (), _seal, _phases, due=due, makes="verdicts")
+PROGRAM = Program("dedupe", 1, ("pyarrow", "numpy"), (), _totals, _phases, due=due, makes="verdicts")

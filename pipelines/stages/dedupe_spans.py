@@ -10,7 +10,7 @@ import pyarrow as pa
 from corpus.configuration import Doc, configuration
 from corpus.edit import SPANS, apply_spans
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.edit import as_step, write_edition
 from pipelines.stages.grouping import spans
@@ -54,8 +54,8 @@ def _phases(job: Job) -> Iterator[Phase]:
     yield shard_phase("edit", job[0], cut_shard)
 
 
-def _seal(context: Context) -> Sealed:
-    return Sealed(sum_tallies(context.commits("edit").values()))
+def _totals(context: Context) -> Totals:
+    return Totals(sum_tallies(context.commits("edit").values()))
 
 
-PROGRAM = Program("dedupe_spans", 1, ("pyarrow", "numpy"), (), _seal, _phases, due=due_of_edition, makes="edition")
+PROGRAM = Program("dedupe_spans", 1, ("pyarrow", "numpy"), (), _totals, _phases, due=due_of_edition, makes="edition")

@@ -12,7 +12,7 @@ from corpus.edit import EDITS, Edit, apply_spans
 from corpus.edits import AnyEdit
 from corpus.verdict import Tally, count_ids
 from pipelines.engine.identity import UNICODE, StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.shard import Mask, Shard, due_of_edition, shard_phase
 
@@ -111,8 +111,8 @@ def _edit(job: Job) -> Phase:
     return shard_phase("edit", job[0], edit_shard)
 
 
-def _seal(context: Context) -> Sealed:
-    return Sealed(sum_tallies(context.commits("edit").values()))
+def _totals(context: Context) -> Totals:
+    return Totals(sum_tallies(context.commits("edit").values()))
 
 
-PROGRAM = Program("edit", 1, ("pyarrow", UNICODE), (_edit,), _seal, due=due_of_edition, makes="edition")
+PROGRAM = Program("edit", 1, ("pyarrow", UNICODE), (_edit,), _totals, due=due_of_edition, makes="edition")

@@ -26,7 +26,7 @@ from corpus.verdict import Count, Tally, count_ids
 from pipelines.engine.identity import StageName
 from pipelines.engine.shuffle import FAN_OUT, Rows, Shuffle, bucket_of, shard_count
 from pipelines.engine.sort import Sorter
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, Work
 from pipelines.engine.store import Attempt, shard_name, sum_tallies
 
 _DOCUMENTS = DOCUMENT.append(pa.field("payload_bytes", pa.int64(), nullable=False))
@@ -191,11 +191,11 @@ def _gather(job: Job) -> Phase:
     return Phase("gather", items, gather_shard)
 
 
-def _seal(context: Context) -> Sealed:
+def _totals(context: Context) -> Totals:
     tally = sum_tallies(context.commits("gather").values())
     if not tally.kept.documents:
         raise NoDocumentsError(_nothing(context, tally))
-    return Sealed(tally, {"source": context.what.source, "licence": context.what.licence})
+    return Totals(tally, {"source": context.what.source, "licence": context.what.licence})
 
 
 def _nothing(context: Context, tally: Tally) -> str:
@@ -207,8 +207,8 @@ def _nothing(context: Context, tally: Tally) -> str:
         found |= {word: count for word, count in context.inputs["source"].figures["outcomes"].items() if count}
     else:
         place, way_out = f"{place}.path={str(source.path)!r}", f"name other files, or set recipe.{name}'s other fields"
-    told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(found.items())) or "no record at all"
-    return f"{place} gave no document: looked for {looked_for(source)}, found {told}: {way_out}"
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(found.items())) or "no record at all"
+    return f"{place} gave no document: looked for {looked_for(source)}, found {reasons}: {way_out}"
 
 
-PROGRAM = Program("extract", 1, ("pyarrow",), (_scatter, _regroup, _gather), _seal, makes="edition")
+PROGRAM = Program("extract", 1, ("pyarrow",), (_scatter, _regroup, _gather), _totals, makes="edition")

@@ -13,7 +13,7 @@ from corpus.filters import AnyRule
 from corpus.rule import Rule, ordered
 from corpus.verdict import VERDICT
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.shard import Mask, Shard, due, shard_phase
 from pipelines.stages.verdicts import Judged, verdict_table
@@ -71,8 +71,8 @@ def _judge(job: Job) -> Phase:
     return shard_phase("judge", job[0], judge_shard)
 
 
-def _seal(context: Context) -> Sealed:
-    return Sealed(sum_tallies(context.commits("judge").values()), {"edition": context.inputs["edition"].digest})
+def _totals(context: Context) -> Totals:
+    return Totals(sum_tallies(context.commits("judge").values()), {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("filter", 1, ("pyarrow", "numpy"), (_judge,), _seal, due=due, makes="verdicts")
+PROGRAM = Program("filter", 1, ("pyarrow", "numpy"), (_judge,), _totals, due=due, makes="verdicts")

@@ -14,7 +14,7 @@ from corpus.dedup import SCHEMAS, AnyKey, Key, SpanKey
 from corpus.measure import MeasureError
 from corpus.verdict import Tally, count_ids
 from pipelines.engine.identity import UNICODE, StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, StoreError, sum_tallies
 from pipelines.stages.shard import Shard, due_of_edition, shard_phase
 
@@ -75,7 +75,7 @@ def _keys(job: Job) -> Phase:
     return shard_phase("keys", job[0], key_shard)
 
 
-def _seal(context: Context) -> Sealed:
+def _totals(context: Context) -> Totals:
     commits, edition = context.commits("keys"), context.inputs["edition"]
     for name, commit in commits.items():
         rows, wanted = commit.files[f"keys-{name}"].rows, edition.files[f"documents-{name}"].rows
@@ -86,7 +86,7 @@ def _seal(context: Context) -> Sealed:
     if key.tie == "span":
         spans: SpanKey = context.what.key
         figures |= {"edit": f"{spans.key}@{spans.version}", "reason": spans.reason}
-    return Sealed(sum_tallies(commits.values()), figures)
+    return Totals(sum_tallies(commits.values()), figures)
 
 
-PROGRAM = Program("keys", 1, ("pyarrow", "numpy", UNICODE), (_keys,), _seal, due=due_of_edition, makes="keys")
+PROGRAM = Program("keys", 1, ("pyarrow", "numpy", UNICODE), (_keys,), _totals, due=due_of_edition, makes="keys")

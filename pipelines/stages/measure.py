@@ -12,7 +12,7 @@ from corpus.measure import checked
 from corpus.measures import AnyMeasure
 from corpus.verdict import Tally, count_ids
 from pipelines.engine.identity import UNICODE, StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, StoreError, sum_tallies
 from pipelines.stages.shard import Shard, due_of_edition, shard_phase
 
@@ -55,13 +55,15 @@ def _measure(job: Job) -> Phase:
     return shard_phase("measure", job[0], measure_shard, joint=True)
 
 
-def _seal(context: Context) -> Sealed:
+def _totals(context: Context) -> Totals:
     for name, commit in context.commits("measure").items():
         rows, wanted = commit.files[f"columns-{name}"].rows, context.inputs["edition"].files[f"documents-{name}"].rows
         if rows != wanted:
             raise StoreError(f"{context.name}, shard {name}: {rows} rows of columns for {wanted} documents")
     tally = sum_tallies(context.commits("measure").values())
-    return Sealed(tally, {"edition": context.inputs["edition"].digest})
+    return Totals(tally, {"edition": context.inputs["edition"].digest})
 
 
-PROGRAM = Program("measure", 1, ("pyarrow", "numpy", UNICODE), (_measure,), _seal, due=due_of_edition, makes="measure")
+PROGRAM = Program(
+    "measure", 1, ("pyarrow", "numpy", UNICODE), (_measure,), _totals, due=due_of_edition, makes="measure"
+)

@@ -20,7 +20,7 @@ from corpus.document import raw_ids
 from corpus.filters import AnyRule
 from corpus.verdict import VERDICT, Count, Tally, count_ids
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.filter import columns_of, judge_rules
 from pipelines.stages.grouping import Grouping, copies, labels
@@ -130,14 +130,14 @@ def _phases(job: Job) -> Iterator[Phase]:
     yield shard_phase("assign", job[0], assign)
 
 
-def _seal(context: Context) -> Sealed:
+def _totals(context: Context) -> Totals:
     commits = context.commits("assign").values()
     figures = {
         "edition": context.inputs["edition"].digest,
         "largest_group": max((commit.figures["largest_group"] for commit in commits), default=0),
         "too_large_to_hold_out": sum(commit.figures["too_large_to_hold_out"] for commit in commits),
     }
-    return Sealed(sum_tallies(commits), figures)
+    return Totals(sum_tallies(commits), figures)
 
 
-PROGRAM = Program("split", 1, ("pyarrow", "numpy"), (), _seal, _phases, due=due, makes="sides")
+PROGRAM = Program("split", 1, ("pyarrow", "numpy"), (), _totals, _phases, due=due, makes="sides")

@@ -10,7 +10,7 @@ from corpus.document import byte_sizes, tokens_schema
 from corpus.tokenize import Encoder
 from corpus.verdict import Tally, count_ids
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.stages.shard import HELD_OUT, TRAIN, Shard, due, shard_phase
 
@@ -70,15 +70,15 @@ def _nothing_left(context: Context) -> str:
     for artifact in before:
         for reason, count in artifact.tally.dropped.items():
             counts[reason] = counts.get(reason, 0) + count.documents
-    told = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:6])
+    largest = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:6])
     what = context.what
     return (
-        f"recipe.{context.name}: no document is left to train on; dropped before: {told or 'none'}. Loosen these "
+        f"recipe.{context.name}: no document is left to train on; dropped before: {largest or 'none'}. Loosen these "
         f"rules, or run with run.until={what.input} and ask `siku explain --rule NAME` how near the thresholds were"
     )
 
 
-def _seal(context: Context) -> Sealed:
+def _totals(context: Context) -> Totals:
     commits = context.commits("tokenize").values()
     if context.what.side == "train" and not any(commit.figures for commit in commits):
         raise NothingLeftError(_nothing_left(context))
@@ -93,9 +93,9 @@ def _seal(context: Context) -> Sealed:
     }
     encoder = Encoder(context.inputs["tokenizer"].path("tokenizer"))
     figures = {"components": components, "vocabulary": encoder.vocabulary, "eod": encoder.eod}
-    return Sealed(sum_tallies(commits), figures)
+    return Totals(sum_tallies(commits), figures)
 
 
 PROGRAM = Program(
-    "tokenize", 1, ("pyarrow", "numpy", "tokenizers", "gigatoken"), (_tokenize,), _seal, due=due, makes="tokens"
+    "tokenize", 1, ("pyarrow", "numpy", "tokenizers", "gigatoken"), (_tokenize,), _totals, due=due, makes="tokens"
 )

@@ -15,7 +15,7 @@ from corpus.configuration import Doc, configuration
 from corpus.tokenize import train_bpe
 from corpus.verdict import Tally
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, Work
 from pipelines.engine.store import Attempt
 from pipelines.stages.shard import Shard, shard_phase, text_bytes
 
@@ -81,10 +81,10 @@ def _train(job: Job) -> Phase:
     return Phase("train", [Item("tokenizer")], train)
 
 
-def _seal(context: Context) -> Sealed:
+def _totals(context: Context) -> Totals:
     commits = context.commits("sample").values()
     documents = sum(entry.rows for commit in commits for entry in commit.files.values())
-    return Sealed(Tally(), {"documents": documents})
+    return Totals(Tally(), {"documents": documents})
 
 
-PROGRAM = Program("tokenizer", 1, ("pyarrow", "tokenizers"), (_sample, _train), _seal)
+PROGRAM = Program("tokenizer", 1, ("pyarrow", "tokenizers"), (_sample, _train), _totals)

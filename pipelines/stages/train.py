@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from corpus.verdict import Tally
 from pipelines.engine.files import Posix
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Work
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, Work
 from pipelines.engine.store import Artifact, Attempt
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
 from pretrain.job import LOG_LEVELS, RESUMABLE, EvaluateJob, TrainJob
@@ -155,12 +155,12 @@ def _evaluate(job: Job) -> Phase:
     return Phase("evaluate", [Item("all")], evaluate_item)
 
 
-def _seal(context: Context) -> Sealed:
-    return Sealed(Tally(), {"result": context.commits("evaluate")["all"].figures["result"]})
+def _totals(context: Context) -> Totals:
+    return Totals(Tally(), {"result": context.commits("evaluate")["all"].figures["result"]})
 
 
-EVALUATE = Program("evaluate", 1, ("torch", "megatron-core", "numpy"), (_evaluate,), _seal, beam=False)
-TRAIN = Program("train", 1, ("torch", "megatron-core", "numpy"), (), _seal, beam=False)
+EVALUATE = Program("evaluate", 1, ("torch", "megatron-core", "numpy"), (_evaluate,), _totals, beam=False)
+TRAIN = Program("train", 1, ("torch", "megatron-core", "numpy"), (), _totals, beam=False)
 
 
 def _give_back_memory() -> None:

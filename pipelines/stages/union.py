@@ -21,7 +21,7 @@ from corpus.measures import AnyMeasure
 from corpus.verdict import VERDICT, Count
 from pipelines.engine.commit import Entry
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals
 from pipelines.engine.store import Artifact, Attempt, StoreError, shard_name, sum_tallies
 from pipelines.stages.shard import OUT, TRAIN, Shard, due, kept_among, narrowed, raw_column, shard_count_runs
 from pipelines.stages.verdicts import Judged, verdict_table
@@ -111,7 +111,7 @@ def _referred(context: Context, role: str, pieces: tuple[str, ...]) -> dict[str,
     return files
 
 
-def _seal(context: Context) -> Sealed:
+def _totals(context: Context) -> Totals:
     runs: list[int] = []
     parts = {}
     for part in parts_of(context):
@@ -122,7 +122,7 @@ def _seal(context: Context) -> Sealed:
     # What the parts' text has in bytes; the tokenizer's sample is a share of it.
     size = sum(part_context(context, part).inputs["edition"].tally.bytes_out for part in parts)
     figures = {"parts": parts, "shard_counts": runs, "text_bytes": size}
-    return Sealed(tally, figures, _referred(context, "edition", ("documents",)))
+    return Totals(tally, figures, _referred(context, "edition", ("documents",)))
 
 
 def _due(context: Context) -> Count:
@@ -130,7 +130,7 @@ def _due(context: Context) -> Count:
     return sum((due(part_context(context, part)) for part in parts_of(context)), Count())
 
 
-def _seal_joined(context: Context) -> Sealed:
+def _totals_joined(context: Context) -> Totals:
     """A joined measure: the parts' columns under the union's numbers. Raises StoreError where a part has no such."""
     edition = context.inputs["edition"]
     for part, known in edition.figures["parts"].items():
@@ -141,8 +141,8 @@ def _seal_joined(context: Context) -> Sealed:
                 f"union joins {known['edition']}: measure the last edition of each part"
             )
     tally = edition.tally
-    return Sealed(type(tally)(), {"edition": edition.digest}, _referred(context, "measure", ("columns",)))
+    return Totals(type(tally)(), {"edition": edition.digest}, _referred(context, "measure", ("columns",)))
 
 
-PROGRAM = Program("union", 1, ("pyarrow", "numpy"), (_join,), _seal, due=_due, makes="edition")
-JOINED = Program("joined", 1, ("pyarrow",), (), _seal_joined, beam=False, makes="measure")
+PROGRAM = Program("union", 1, ("pyarrow", "numpy"), (_join,), _totals, due=_due, makes="edition")
+JOINED = Program("joined", 1, ("pyarrow",), (), _totals_joined, beam=False, makes="measure")

@@ -21,7 +21,7 @@ from corpus.verdict import Tally, count_ids
 from pipelines.engine.execute import make
 from pipelines.engine.runner import Workers
 from pipelines.engine.shuffle import Rows, Shuffle, bucket_of
-from pipelines.engine.stage import Context, Item, Job, Phase, Program, Sealed, Stage, Work
+from pipelines.engine.stage import Context, Item, Job, Phase, Program, Stage, Totals, Work
 from pipelines.engine.store import Attempt, Store, load, sum_tallies
 
 SCHEMA = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
@@ -103,10 +103,10 @@ def gathers(job: Job) -> Phase:
     return Phase("gather", [Item(f"{bucket:05d}") for bucket in range(BUCKETS)], gather_item)
 
 
-def seal_it(context: Context) -> Sealed:
+def seal_it(context: Context) -> Totals:
     """Sum of the items' ledgers."""
     commits = context.commits("gather").values()
-    return Sealed(sum_tallies(commits), {"bytes": sum(commit.figures["bytes"] for commit in commits)})
+    return Totals(sum_tallies(commits), {"bytes": sum(commit.figures["bytes"] for commit in commits)})
 
 
 PLAIN = Program("squares", 1, ("pyarrow",), (scatters, gathers), seal_it, beam=False)

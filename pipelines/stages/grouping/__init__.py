@@ -100,8 +100,8 @@ def sign_labels(work: Work, attempt: Attempt) -> None:
     gathered = label_shuffle(context).gather(work, "labels", number, home_buckets(context))
     with shuffle.scatter(work, attempt, home_buckets(context)) as sorters:
         for batch in gathered:
-            told = (raw(batch["node"]) != raw(batch["label"])) & (ranks(batch["node"]) == OWN)
-            batch = batch.filter(pa.array(told))
+            others = (raw(batch["node"]) != raw(batch["label"])) & (ranks(batch["node"]) == OWN)
+            batch = batch.filter(pa.array(others))
             columns = [pa.array(homes(batch["node"]), pa.uint32()), *(batch[n] for n in LABEL.names[1:])]
             columns.append(column_of(values[rows(batch["label"])]))
             sorters["labels"].add(pa.record_batch(columns, schema=shuffle.parts["labels"].schema))

@@ -15,7 +15,7 @@ from corpus.verdict import Tally
 from pipelines.engine import commit, shuffle, stage
 from pipelines.engine.execute import external, make
 from pipelines.engine.runner import Workers
-from pipelines.engine.stage import Context, Program, Sealed, Stage
+from pipelines.engine.stage import Context, Program, Stage, Totals
 from pipelines.engine.store import load as finished_stage
 from pipelines.engine.work import PhasePlan, do_item, load
 from pipelines.stages.extract import PROGRAM, ExtractStage
@@ -108,7 +108,7 @@ def count_documents(shard, attempt):
 def test_a_manifest_is_read_once_a_worker_however_many_shards_it_names(tmp_path, monkeypatch):
     monkeypatch.setattr(shuffle, "TARGET", 400)
     counting = Program(
-        "count", 1, (), (lambda job: shard_phase("count", job[0], count_documents),), lambda context: Sealed(Tally())
+        "count", 1, (), (lambda job: shard_phase("count", job[0], count_documents),), lambda context: Totals(Tally())
     )
     found = {}
     for files in (6, 24):

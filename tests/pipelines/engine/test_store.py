@@ -17,7 +17,7 @@ from corpus.verdict import Count, ReconciliationError, Tally
 from pipelines.engine.execute import make
 from pipelines.engine.files import Posix, StoreWarning
 from pipelines.engine.runner import Workers
-from pipelines.engine.stage import Program, Sealed
+from pipelines.engine.stage import Program, Totals
 from pipelines.engine.store import Artifact, Entry, Store, StoreError, load, seal, shard_name
 from tests.permissions import obey_permissions
 from tests.pipelines.programs import BUCKETS, PLAIN, What, build, context_of, stage_of
@@ -158,7 +158,7 @@ def test_a_phase_with_a_lost_commit_is_not_sealed(tmp_path):
     def losing(made_of):
         (context.directory / "commits/gather/00001.json").unlink()
         (context.directory / "commits/gather.jsonl").unlink()
-        return PLAIN.seal(made_of)
+        return PLAIN.totals(made_of)
 
     program = Program("squares", 1, (), PLAIN.phases, losing, beam=False)
     with pytest.raises(StoreError, match=r"phase gather has 4 items and 3 commits; \['00001'\]"):
@@ -196,8 +196,8 @@ def test_an_item_that_comes_out_otherwise_than_before_is_not_sealed(tmp_path, ma
     context = context_of(stage, tmp_path)
 
     def other(made_of):
-        sealed = PLAIN.seal(made_of)
-        return Sealed(sealed.tally, {**sealed.figures, "bytes": 0})
+        sealed = PLAIN.totals(made_of)
+        return Totals(sealed.tally, {**sealed.figures, "bytes": 0})
 
     program = Program("squares", 1, (), PLAIN.phases, other, beam=False)
     with pytest.warns(StoreWarning), pytest.raises(StoreError, match="made again have other bytes than before"):

@@ -9,7 +9,7 @@ from conf.load import load
 from corpus.configuration import configuration
 from corpus.plugins import Plugin, PluginError
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Program, Sealed, Stage
+from pipelines.engine.stage import Program, Stage, Totals
 from pipelines.graph import recipe
 from pipelines.graph.kinds import RESERVED, StageKind, plugin_kind
 from pipelines.graph.recipe import OTHERS, PACKAGED, Builder, RecipeError, View, inputs_of, program
@@ -25,7 +25,7 @@ class Twice:
 
 
 def sealed(context):
-    return Sealed(context.tally)
+    return Totals(context.tally)
 
 
 TWICE = Program("twice", 3, ("numpy",), (), sealed, makes="verdicts")

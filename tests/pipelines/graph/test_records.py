@@ -147,13 +147,13 @@ def test_a_sweep_s_cells_have_their_own_names(given, root):
 
 def test_a_source_that_changes_under_a_run_is_not_kept_under_its_old_name(given, root, tmp_path, monkeypatch):
     """H5."""
-    real = extract._seal
+    real = extract._totals
 
     def sealing(context):
         (tmp_path / "in.jsonl").write_text('{"id": 1, "text": "另一页，长一些"}\n', "utf-8")
         return real(context)
 
-    program = replace(extract.PROGRAM, seal=sealing)
+    program = replace(extract.PROGRAM, totals=sealing)
     monkeypatch.setattr("pipelines.graph.run.program", lambda kind: program)
     with pytest.raises(StoreError, match=r"source: what path.* names has changed since it was planned: run again"):
         run(given)

@@ -20,7 +20,7 @@ from corpus.verdict import VERDICT, Tally, count_ids
 from pipelines.engine.execute import make
 from pipelines.engine.runner import Workers
 from pipelines.engine.shuffle import bucket_of
-from pipelines.engine.stage import Context, Item, Makes, Phase, Program, Sealed, Stage, Work
+from pipelines.engine.stage import Context, Item, Makes, Phase, Program, Stage, Totals, Work
 from pipelines.engine.store import Artifact, Attempt, Store
 from pipelines.stages.split import SPLIT
 
@@ -110,7 +110,7 @@ def given(
         1,
         (),
         (lambda job: Phase("write", [Item(f"{shard:05d}") for shard in range(shards)], write),),
-        lambda context: Sealed(tally or Tally(), figures),
+        lambda context: Totals(tally or Tally(), figures),
         beam=False,
         makes=makes,
     )
@@ -244,7 +244,7 @@ def write_tokenizer(work: Work, attempt: Attempt) -> None:
 def tokenizer(root: Path, text: str) -> Made:
     """A tokenizer stage of that tokenizer.json."""
     phase = Phase("train", [Item("tokenizer")], write_tokenizer)
-    program = Program("tokenizer", 1, (), (lambda job: phase,), lambda context: Sealed(Tally()), beam=False)
+    program = Program("tokenizer", 1, (), (lambda job: phase,), lambda context: Totals(Tally()), beam=False)
     return made(root, program, Given(hashlib.sha256(text.encode()).hexdigest()), {}, text=text)
 
 

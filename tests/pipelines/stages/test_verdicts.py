@@ -128,7 +128,7 @@ def test_what_comes_in_is_what_the_stage_before_kept(tmp_path):
 
     from pipelines.engine.execute import make
     from pipelines.engine.runner import Workers
-    from pipelines.engine.stage import Program, Sealed
+    from pipelines.engine.stage import Program, Totals
 
     def artifact(kept, **dropped):
         return SimpleNamespace(
@@ -147,7 +147,7 @@ def test_what_comes_in_is_what_the_stage_before_kept(tmp_path):
     assert due(context("tokenize", SimpleNamespace(side="held_out"), "edition", "sides")) == Count(2, 2)
     stage = Stage("x", "filter", 1, None, {}, (), str)
     lost = Program(
-        "filter", 1, (), (), lambda c: Sealed(Tally(came=Count(5, 5), kept=Count(5, 5))), due=due, beam=False
+        "filter", 1, (), (), lambda c: Totals(Tally(came=Count(5, 5), kept=Count(5, 5))), due=due, beam=False
     )
     with pytest.raises(ReconciliationError, match="x: 5 documents came in, but the stage before kept 6"):
         make(lost, [stage], (context("filter", None, "edition", "sides"),), Workers(), print)

@@ -10,7 +10,7 @@ from corpus.configuration import Doc, configuration
 from corpus.filters.range import by_language
 from corpus.verdict import VERDICT
 from pipelines.engine.identity import StageName
-from pipelines.engine.stage import Context, Job, Phase, Program, Sealed
+from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
 from pipelines.graph.kinds import StageKind
 from pipelines.graph.recipe import Builder, View
@@ -50,8 +50,8 @@ def _judge(job: Job) -> Phase:
     return shard_phase("judge", job[0], judge)
 
 
-def _seal(context: Context) -> Sealed:
-    return Sealed(sum_tallies(context.commits("judge").values()), {"edition": context.inputs["edition"].digest})
+def _totals(context: Context) -> Totals:
+    return Totals(sum_tallies(context.commits("judge").values()), {"edition": context.inputs["edition"].digest})
 
 
 def build(builder: Builder, name: str, spec: ThinStage) -> View:
@@ -61,5 +61,5 @@ def build(builder: Builder, name: str, spec: ThinStage) -> View:
     return replace(view, verdicts=(*view.verdicts, builder.stage(name, "thin", spec, inputs)))
 
 
-PROGRAM = Program("thin", 1, ("pyarrow", "numpy"), (_judge,), _seal, due=due, makes="verdicts")
+PROGRAM = Program("thin", 1, ("pyarrow", "numpy"), (_judge,), _totals, due=due, makes="verdicts")
 THIN = StageKind(ThinStage, PROGRAM, build)
