@@ -61,11 +61,11 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
         from pipelines.report.sweep import lines
 
         table, page = door.sweep(*overrides, say=say, **asked)
-        told = lines(table)
+        printed = lines(table)
     else:
         done = door.run(*overrides, say=say, **asked)
-        told, page = terminal.lines(done.figures), done.report
-    for line in told:
+        printed, page = terminal.lines(done.figures), done.report
+    for line in printed:
         out(line)
     out(str(page))
     return 0
@@ -77,13 +77,13 @@ def plan(options: argparse.Namespace, overrides: list[str]) -> int:
 
     if options.multirun:
         swept, found = door.plan_sweep(*overrides, config_dir=options.config_dir)
-        told = cell_lines(swept, found)
+        printed = cell_lines(swept, found)
     else:
         found = [door.plan(*overrides, config_dir=options.config_dir)]
-        told = lines(found[0])
+        printed = lines(found[0])
     for note in dict.fromkeys(note for each in found for note in each.notes):
         say(note)
-    for line in told:
+    for line in printed:
         out(line)
     return 0
 
@@ -113,12 +113,12 @@ def export(options: argparse.Namespace, overrides: list[str]) -> int:
         )
     if options.what == "model":
         body = opened.export_model(options.to)
-        told = f"{body['parameters']:,} parameters after step {body['step']:,}"
-        out(f"{told} as {body['architecture']}: {Path(options.to).expanduser().absolute()}")
+        counted = f"{body['parameters']:,} parameters after step {body['step']:,}"
+        out(f"{counted} as {body['architecture']}: {Path(options.to).expanduser().absolute()}")
         return 0
     body = opened.export(options.what, options.format, options.to, options.side, raw=options.raw)
-    told = f"{body['rows']:,} verdicts" if options.what == "verdicts" else f"{body['rows']:,} documents"
-    named = f"tokens of {told}" if options.what == "tokens" else told
+    counted = f"{body['rows']:,} verdicts" if options.what == "verdicts" else f"{body['rows']:,} documents"
+    named = f"tokens of {counted}" if options.what == "tokens" else counted
     out(f"{named} in {len(body['files'])} {options.format} files: {Path(options.to).expanduser().absolute()}")
     return 0
 

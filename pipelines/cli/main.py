@@ -32,8 +32,8 @@ def command_line() -> argparse.ArgumentParser:
         "run", parents=[overrides], help="make whatever is missing, up to bits per byte and a report"
     )
     run.add_argument("-m", "--multirun", action="store_true", help="a.b=1,2 makes cells of an ablation, in one table")
-    told = "every stage by itself, before and after it is made; what the trainer adapts"
-    run.add_argument("-v", "--verbose", action="store_true", help=told)
+    line = "every stage by itself, before and after it is made; what the trainer adapts"
+    run.add_argument("-v", "--verbose", action="store_true", help=line)
     plan = verbs.add_parser("plan", parents=[overrides], help="what is reused, what is new and why, what it will cost")
     plan.add_argument("-m", "--multirun", action="store_true", help="the same of each cell of `siku run -m`")
     config = verbs.add_parser(
@@ -69,8 +69,8 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def _config_dir(parser: argparse.ArgumentParser, default: str) -> None:
-    told = "your own groups and files beside the packaged ones; by default the environment's SIKU_CONFIG"
-    parser.add_argument("--config-dir", default=default, metavar="DIR", help=told)
+    line = "your own groups and files beside the packaged ones; by default the environment's SIKU_CONFIG"
+    parser.add_argument("--config-dir", default=default, metavar="DIR", help=line)
 
 
 class _Version(argparse.Action):

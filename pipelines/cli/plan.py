@@ -22,8 +22,8 @@ def _trains(stage: Planned) -> str:
     if held is None:
         return ""
     parts = ("weights", "gradients", "optimizer", "activations")
-    told = ", ".join(f"{part} {_size(getattr(held, part))}" for part in parts)
-    return f"{stage.name}: {stage.flops:.3g} FLOPs; a rank holds {_size(held.total)} ({told}) besides the libraries"
+    shares = ", ".join(f"{part} {_size(getattr(held, part))}" for part in parts)
+    return f"{stage.name}: {stage.flops:.3g} FLOPs; a rank holds {_size(held.total)} ({shares}) besides the libraries"
 
 
 def _size(count: float) -> str:
@@ -43,8 +43,8 @@ def cell_lines(swept: Sequence[Mapping[str, str]], outlooks: Sequence[Outlook]) 
     width = max(len(setting) for setting in settings)
     for number, (setting, outlook) in enumerate(zip(settings, outlooks, strict=True), 1):
         shared = sum(needs[stage.digest][0] < number for stage in outlook.new)
-        told = f"{len(outlook.stages) - len(outlook.new)} reused, {len(outlook.new) - shared} new"
-        yield f"cell {number}  {setting:<{width}}  {told}" + (f", {shared} shared with cells before" if shared else "")
+        line = f"{len(outlook.stages) - len(outlook.new)} reused, {len(outlook.new) - shared} new"
+        yield f"cell {number}  {setting:<{width}}  {line}" + (f", {shared} shared with cells before" if shared else "")
     for digest, stage in planned.items():
         cells = ", ".join(map(str, needs[digest])) if len(needs[digest]) < len(outlooks) else "all"
         yield f"{stage.name:<22} {digest[:12]}  new for {cells}: {stage.why}"
@@ -54,12 +54,12 @@ def cell_lines(swept: Sequence[Mapping[str, str]], outlooks: Sequence[Outlook]) 
 
 
 def _told(cost: Cost, free: int) -> str:
-    told = f"to be written: about {cost.bytes / 1e6:.1f} MB"
+    line = f"to be written: about {cost.bytes / 1e6:.1f} MB"
     if cost.steps:
-        told += f" and the checkpoints; to be trained: {cost.tokens:,} tokens in {cost.steps:,} steps"
+        line += f" and the checkpoints; to be trained: {cost.tokens:,} tokens in {cost.steps:,} steps"
     if cost.seconds:
-        told += f"; about {_duration(cost.seconds)}, as these stages last took here"
-    return f"{told}; free: {free / 1e6:,.0f} MB"
+        line += f"; about {_duration(cost.seconds)}, as these stages last took here"
+    return f"{line}; free: {free / 1e6:,.0f} MB"
 
 
 def _duration(seconds: float) -> str:

@@ -156,8 +156,8 @@ def alternatives(kind: Any, prefix: str = "", within: str = "") -> Iterator[Key]
             for inner, below in fields_of(member).items():
                 if (when or mapped is not None) and inner != tag:
                     choices = _choices(below.annotation)
-                    told = type_name(below.annotation)
-                    yield Key(f"{path}.{inner}", told, default_of(below), "", choices, doc_of(below), when)
+                    shown = type_name(below.annotation)
+                    yield Key(f"{path}.{inner}", shown, default_of(below), "", choices, doc_of(below), when)
             yield from alternatives(member, f"{path}.", when)
 
 

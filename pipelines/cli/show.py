@@ -115,8 +115,8 @@ def list_runs(root: Path, out: Out) -> int:
         out(f"unfinished {intent.name}  begun {_date(intent.began)}, {intent.state}: {intent.command}")
     if not finished:
         return 0
-    told = f"{len(finished)} runs" + (f", {len(sweeps)} sweeps" if sweeps else "")
-    out(f"{told}; together {sum(sizes.values()) / 1e6:.1f} MB, shared stages once")
+    line = f"{len(finished)} runs" + (f", {len(sweeps)} sweeps" if sweeps else "")
+    out(f"{line}; together {sum(sizes.values()) / 1e6:.1f} MB, shared stages once")
     return 0
 
 
@@ -132,6 +132,6 @@ def figures(history: History) -> str:
     tokens, steps = sum(summary["tokens"].values()), summary["training"]["steps"]
     scores = summary["validation"]["bits_per_byte"]
     bits = ", ".join(f"{name} {score['model']:.3f}" for name, score in scores.items() if score["model"] is not None)
-    told = [f"{tokens:,} tokens" if tokens else f"{summary['documents']['training']:,} documents"]
-    told += [f"{steps:,} steps"] if steps else []
-    return ", ".join([*told, f"bits/byte {bits}" if bits else "not evaluated"])
+    figures = [f"{tokens:,} tokens" if tokens else f"{summary['documents']['training']:,} documents"]
+    figures += [f"{steps:,} steps"] if steps else []
+    return ", ".join([*figures, f"bits/byte {bits}" if bits else "not evaluated"])

@@ -26,7 +26,7 @@ def worker_memory(workers: int) -> int:
     return max(SMALLEST_MEMORY, min(USUAL_MEMORY, machine_memory() // 2 // workers))
 
 
-EVERY_S = 1.0
+_SAMPLE_S = 1.0
 
 
 class PeakMemory:
@@ -40,7 +40,7 @@ class PeakMemory:
     def _watch(self) -> None:
         while True:
             self.peak_mb = max(self.peak_mb, _pss() / 1e6)
-            if self._stop.wait(EVERY_S):
+            if self._stop.wait(_SAMPLE_S):
                 return
 
     def __enter__(self) -> "PeakMemory":

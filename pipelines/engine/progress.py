@@ -33,12 +33,12 @@ class Progress:
         while not self._stop.wait(QUIET_S):
             items, size = self._done()
             rate = (size - first) / (time.monotonic() - started)
-            told = f"  {self._title}: {items}/{len(self._sizes)} items"
+            line = f"  {self._title}: {items}/{len(self._sizes)} items"
             if total:
-                told += f", {size / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
+                line += f", {size / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
             if rate > 0:
-                told += f", {(total - size) / rate:.0f} s left"
-            sys.stderr.write(told + "\n")
+                line += f", {(total - size) / rate:.0f} s left"
+            sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
     def _bar(self) -> None:

@@ -64,7 +64,7 @@ class Store:
                         yield from (self.root / key / name for name in crawls)
 
 
-def sealed(kind: str, digest: str, directory: Path) -> Artifact | None:
+def promised(kind: str, digest: str, directory: Path) -> Artifact | None:
     """What a folder's manifest promises; None where there is none or, with a warning, a damaged one."""
     if Posix(directory).head(MANIFEST) is None:
         return None
@@ -80,7 +80,7 @@ def load(kind: str, digest: str, directory: Path) -> Artifact | None:
 
     Raises StoreError for a file of another size, and for a missing one that no item makes again.
     """
-    artifact, files = sealed(kind, digest, directory), Posix(directory)
+    artifact, files = promised(kind, digest, directory), Posix(directory)
     if artifact is None:
         return None
     if gone := artifact.missing():

@@ -37,8 +37,8 @@ def reader(root: Path) -> ReadRun:
 
     def read(name: str) -> Records:
         if name not in (there := named(root)):
-            told = ", ".join(sorted(there)) or "none"
-            raise RunError(f"the store {root} has no finished run {name!r}; there are: {told}")
+            known = ", ".join(sorted(there)) or "none"
+            raise RunError(f"the store {root} has no finished run {name!r}; there are: {known}")
         try:
             return {stage["name"]: stage for stage in record_of(root, name).body["stages"]}
         except StoreError as error:

@@ -12,7 +12,7 @@ from pipelines.engine.execute import make, owned
 from pipelines.engine.files import explained
 from pipelines.engine.memory import PeakMemory, worker_memory
 from pipelines.engine.stage import Context, Stage
-from pipelines.engine.store import Artifact, load, sealed
+from pipelines.engine.store import Artifact, load, promised
 from pipelines.graph import plan as planning
 from pipelines.graph import records
 from pipelines.graph.checks import notes
@@ -248,7 +248,7 @@ def _crawl(session: Session, stage: Stage) -> Artifact:
     """Fetch a new snapshot, or go on with an unfinished one."""
     parent = session.plan.store.directory(stage.kind, stage.digest)
     generations = planning.crawl_generations(parent)
-    finished = [path for path in generations if sealed("crawl", stage.digest, path) is not None]
+    finished = [path for path in generations if promised("crawl", stage.digest, path) is not None]
     unfinished = [path for path in generations if path not in finished]
     highest = max((int(path.name.removeprefix("crawl-")) for path in generations), default=0)
     directory = unfinished[-1] if unfinished else parent / f"crawl-{highest + 1:04d}"

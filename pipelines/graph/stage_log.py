@@ -33,16 +33,16 @@ class StageLog:
 
     def made(self, stages: Sequence[Stage], seconds: float, why: str) -> None:
         """Stages made in one pass."""
-        told = f"new in {seconds:.1f} s"
+        state = f"new in {seconds:.1f} s"
         self._made |= {stage.name for stage in stages}
         if self.verbose:
             for stage in stages:
-                self.say(_line(stage.name, stage.digest, told))
+                self.say(_line(stage.name, stage.digest, state))
         elif stages:
-            told += "" if why == FIRST_TIME else f": {why}"
+            state += "" if why == FIRST_TIME else f": {why}"
             one, several = stages[0], len(stages) > 1
             name = one.name.partition(".")[0] if several else one.name
-            self.say(_line(name, f"{len(stages)} measures" if several else one.digest, told))
+            self.say(_line(name, f"{len(stages)} measures" if several else one.digest, state))
 
     def flush(self) -> None:
         """Say which stages were reused since the last line."""
@@ -51,8 +51,8 @@ class StageLog:
         self._reused.clear()
 
 
-def _line(name: str, digest: str, told: str) -> str:
-    return f"{name:<22} {digest[:12]:<12}  {told}"
+def _line(name: str, digest: str, state: str) -> str:
+    return f"{name:<22} {digest[:12]:<12}  {state}"
 
 
 def _each(names: Sequence[str]) -> list[str]:

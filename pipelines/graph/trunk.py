@@ -36,6 +36,6 @@ def _resolved(trunk: str, root: Path) -> str:
     stages = json.loads(record.read_text())["stages"] if record.exists() else []
     digests = [stage["digest"] for stage in stages if stage["kind"] == "train"]
     if not digests:
-        told = "was never trained" if stages else "is no finished run of this store (`siku ls` lists them)"
-        raise RecipeError(f"train.trunk={trunk}: {name} {told}: name a run that trained, as <run>@<step>")
+        cause = "was never trained" if stages else "is no finished run of this store (`siku ls` lists them)"
+        raise RecipeError(f"train.trunk={trunk}: {name} {cause}: name a run that trained, as <run>@<step>")
     return f"{digests[0]}@{step}"

@@ -138,11 +138,11 @@ def _check(history: History, census: Census) -> None:
     trunk = history.trunk
     for stage in (*((trunk.sides,) if trunk.sides else ()), *trunk.verdicts):
         counted = sum(entry.documents for entry in census.reached.get(stage.name, {}).values())
-        told = history.artifact(stage).tally.kept.documents
-        if counted != told:
+        kept = history.artifact(stage).tally.kept.documents
+        if counted != kept:
             raise ReconciliationError(
                 f"stage {stage.name} ({stage.directory}): its ledger's rows leave {counted} documents, its manifest "
-                f"says {told}: remove that folder and run again"
+                f"says {kept}: remove that folder and run again"
             )
 
 

@@ -68,10 +68,10 @@ def moved(offset: int, applied: Sequence[Change]) -> int:
     return last.start + delta
 
 
-def grouped(found: Sequence[Change]) -> list[list[Change]]:
+def passes_of(changes: Sequence[Change]) -> list[list[Change]]:
     """Changes by the pass that made them, in order: steps of a stage, stage after stage."""
-    keys = list(dict.fromkeys((change.stage, change.step) for change in found))
-    return [[change for change in found if (change.stage, change.step) == key] for key in keys]
+    keys = list(dict.fromkeys((change.stage, change.step) for change in changes))
+    return [[change for change in changes if (change.stage, change.step) == key] for key in keys]
 
 
 def _around(data: bytes, start: int, stop: int) -> tuple[str, str, str]:
@@ -89,7 +89,7 @@ def shown(history: History, place: Place, *, raw: bool, limit: int) -> tuple[lis
     """The first changes of each reason with their surroundings, and how often each (edit, reason) occurs."""
     route = history.route(place.shard)
     edits = [(stage, replace(place, shard=number)) for stage, number in route.editions if _edits(history, stage)]
-    passes = grouped([change for stage, local in edits for change in changes(history, stage, local)])
+    passes = passes_of([change for stage, local in edits for change in changes(history, stage, local)])
     counts: dict[tuple[str, str], int] = {}
     final = _text(history, history.trunk.editions[-1], place)
     texts = _texts_before(history, passes, place) if raw else []

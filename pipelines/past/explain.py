@@ -15,7 +15,7 @@ from corpus.document import raw_ids
 from pipelines.engine.store import shard_name
 from pipelines.past.changes import shown
 from pipelines.past.history import History, Past
-from pipelines.past.lookup import Place, find, label, labels, matches, paths, urls, wanted
+from pipelines.past.lookup import Place, display_name, display_names, find, matches, paths, urls, wanted
 from pipelines.past.masked import masked, masked_text, unmasked
 from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take, unwanted
 from pipelines.past.trained import Training, training
@@ -62,7 +62,7 @@ def explain_document(history: History, key: str, out: Out, raw: bool = False) ->
         _document(history, place, out, raw)
     dead = list(_dead_letters(history, key))
     for stage, letter in dead:
-        out(label(letter, raw=raw))
+        out(display_name(letter, raw=raw))
         out(f"  id        {letter['id'].hex()}")
         out(f"  dropped   by {stage.name}: {letter['reason']} {_seen(letter['detail'] or '', raw)}".rstrip())
     fetched = list(_outcomes(history, key, raw)) if not found and not dead else []
@@ -82,13 +82,15 @@ def _document(history: History, place: Place, out: Out, raw: bool) -> None:
     trunk = history.trunk
     edition = history.artifact(trunk.editions[-1])
     columns = ["url", "source", "record", "declared_language", "parent"]
-    (told,) = take(edition, shard_name("documents", place.shard), [place.row], columns)
-    out(label(told, raw=raw))
+    (document,) = take(edition, shard_name("documents", place.shard), [place.row], columns)
+    out(display_name(document, raw=raw))
     out(f"  id        {place.id.hex()} (home shard {place.shard}, row {place.row})")
-    declared = f", declared language {printable(told['declared_language'])}" if told["declared_language"] else ""
-    out(f"  source    {printable(told['source'])}, record {_seen(told['record'] or '-', raw)}{declared}")
-    if told["parent"]:
-        out(f"  parent    {told['parent'].hex()}")
+    declared = (
+        f", declared language {printable(document['declared_language'])}" if document["declared_language"] else ""
+    )
+    out(f"  source    {printable(document['source'])}, record {_seen(document['record'] or '-', raw)}{declared}")
+    if document["parent"]:
+        out(f"  parent    {document['parent'].hex()}")
     for line in _fate(history, place, raw):
         out(line)
     for line in _edits(history, place, raw):
@@ -111,7 +113,7 @@ def _fate(history: History, place: Place, raw: bool) -> Iterator[str]:
         row = history.artifact(trunk.split).table(shard_name("sides", place.shard)).slice(place.row, 1).to_pylist()[0]
         group, side = row["group"], row["side"]
         name = _SIDES.get(side, "held out, but unfit for the yardstick")
-        head = labels(history, [group], raw=raw).get(group, "") if group != place.id else ""
+        head = display_names(history, [group], raw=raw).get(group, "") if group != place.id else ""
         yield f"  side      {name} (group {group.hex()}{head and f' of {head}'})"
     kept, spoken = True, languages(history, place.shard)
     language = "" if spoken is None else str(spoken[place.row])
@@ -139,7 +141,7 @@ def _verdict(stage: Past, verdict: dict[str, Any], language: str) -> str:
 def _keeper(history: History, keeper: bytes | None, raw: bool) -> str:
     if keeper is None:
         return ""
-    return f", duplicate of {keeper.hex()} {labels(history, [keeper], raw=raw).get(keeper, '')}".rstrip()
+    return f", duplicate of {keeper.hex()} {display_names(history, [keeper], raw=raw).get(keeper, '')}".rstrip()
 
 
 def _edits(history: History, place: Place, raw: bool) -> Iterator[str]:
@@ -251,7 +253,7 @@ def explain_step(history: History, step: int, out: Out, raw: bool = False) -> in
         )
     row = trained.taken.get(step, rows[-1])
     spans = trained.spans(row)
-    names = labels(history, {span.document for span in spans}, raw=raw)
+    names = display_names(history, {span.document for span in spans}, raw=raw)
     sample = -1
     for span in spans:
         if span.sample != sample:
@@ -278,7 +280,7 @@ def explain_rule(history: History, name: str, out: Out, raw: bool = False) -> in
         out(f"{name}: {reasons[name]} captures gave no document, among them")
         letters = (letter for stage in history.of_kind("extract") for letter in dead_letters(history, stage, name))
         for letter in islice(letters, NEAREST):
-            out(f"  {letter['id'].hex()} {_seen(letter['detail'] or '', raw)}  {label(letter, raw=raw)}")
+            out(f"  {letter['id'].hex()} {_seen(letter['detail'] or '', raw)}  {display_name(letter, raw=raw)}")
     if not seen:
         dropped = {r for s in history.judges for r in history.artifact(s).tally.dropped} - {"held_out"} | set(reasons)
         out(f"rule {name!r} dropped nothing in run {history.name}; these did: {', '.join(sorted(dropped)) or 'none'}")
@@ -320,16 +322,16 @@ def _rule(
 ) -> None:
     nearest = choose(history, stage, NEAREST, "margin", name)
     places = [(drop.shard, drop.row) for drops in nearest.values() for drop in drops]
-    told = _documents(history, places, raw)
+    shown_documents = _documents(history, places, raw)
     for (rule, language), (first, value, threshold) in values.items():
         tongue = language or "unknown language"
         out(f"{rule} in {stage.name}, {tongue}: {len(first)} fail it, {int(first.sum())} of them fail it first")
         limits = ", ".join(f"{limit:.4g}" for limit in np.unique(threshold)[:4])
         out(f"  values     {_quantiles(value)}; {unwanted(stage, rule, language) or f'threshold {limits}'}")
         for drop in nearest.get((rule, language), []):
-            document = told[drop.shard, drop.row]
+            document = shown_documents[drop.shard, drop.row]
             same = _keeper(history, drop.keeper, raw)
-            out(f"  {drop.id.hex()} value {drop.value:.6g}{same}  {label(document, raw=raw)}")
+            out(f"  {drop.id.hex()} value {drop.value:.6g}{same}  {display_name(document, raw=raw)}")
             hidden = not raw and unmasked(history, drop.shard)
             out(f"    {excerpt(masked_text(document['text']) if hidden else document['text'])}")
 
@@ -343,8 +345,8 @@ def _documents(history: History, places: list[tuple[int, int]], raw: bool) -> di
     for shard in sorted({shard for shard, _ in places}):
         stage, number = history.route(shard).editions[0]
         here = [(number, row) for other, row in places if other == shard]
-        told = documents(history.artifact(stage), here, columns)
-        out |= {(shard, row): document for (_, row), document in told.items()}
+        rows = documents(history.artifact(stage), here, columns)
+        out |= {(shard, row): document for (_, row), document in rows.items()}
     return out
 
 

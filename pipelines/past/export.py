@@ -143,14 +143,14 @@ def card(body: Mapping[str, Any], schema: pa.Schema) -> str:
         "dataset_info": {"features": [_feature(field) for field in schema]},
     }
     masks = "as collected, personal data included" if body["raw"] else "with personal data masked"
-    told = [
+    lines = [
         f"{body['rows']:,} rows of {body['what']} of run `{body['run']}`, {masks}. What every stage was is in "
         "`export.json`; the command was",
         f"```\n{body['command']}\n```",
         *(f"- source `{name}`: licence {licence or 'not told'}" for name, licence in sorted(body["sources"].items())),
     ]
     front = yaml.safe_dump(head, allow_unicode=True, sort_keys=False)
-    return f"---\n{front}---\n\n# {body['what']} of {body['run']}\n\n" + "\n".join(told) + "\n"
+    return f"---\n{front}---\n\n# {body['what']} of {body['run']}\n\n" + "\n".join(lines) + "\n"
 
 
 def _feature(field: pa.Field) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def card(body: Mapping[str, Any]) -> str:
     licences = sorted({licence for licence in body["sources"].values() if licence})
     head = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["siku"]}
     train = body["training"]["train"]
-    told = [
+    paragraphs = [
         f"{body['architecture']} of {body['parameters']:,} parameters, trained for {body['step']:,} steps on "
         f"{body['tokens']:,} tokens by run `{body['run']}`. The last batch's loss was {body['loss']:.3f} nats a token.",
         f"```\n{body['command']}\n```",
@@ -121,4 +121,4 @@ def card(body: Mapping[str, Any]) -> str:
         f"Licences of the sources, which the model's own must heed: {', '.join(licences) or 'not told'}.",
     ]
     front = yaml.safe_dump(head, allow_unicode=True, sort_keys=False)
-    return f"---\n{front}---\n\n# {body['run']}\n\n" + "\n\n".join(told) + "\n"
+    return f"---\n{front}---\n\n# {body['run']}\n\n" + "\n\n".join(paragraphs) + "\n"

@@ -128,21 +128,21 @@ def places(history: History, ids: Iterable[bytes]) -> dict[bytes, Place]:
     return out
 
 
-def labels(history: History, ids: Iterable[bytes], *, raw: bool = False) -> dict[bytes, str]:
+def display_names(history: History, ids: Iterable[bytes], *, raw: bool = False) -> dict[bytes, str]:
     """What to call documents with known ids: this run's, and those of finished runs that it read on from."""
     found = places(history, asked := set(ids))
     edition = history.artifact(history.trunk.editions[-1])
-    told = documents(edition, [(p.shard, p.row) for p in found.values()], ["url", "source", "record"])
-    out = {identifier: label(told[place.shard, place.row], raw=raw) for identifier, place in found.items()}
+    rows = documents(edition, [(p.shard, p.row) for p in found.values()], ["url", "source", "record"])
+    out = {identifier: display_name(rows[place.shard, place.row], raw=raw) for identifier, place in found.items()}
     for run in dict.fromkeys(run for run, _ in history.earlier):
         missing = asked - out.keys()
         if missing and run in named(history.root):
-            names = labels(open_run(history.root, run), missing, raw=raw)
+            names = display_names(open_run(history.root, run), missing, raw=raw)
             out |= {identifier: f"{name}, of run {run}" for identifier, name in names.items()}
     return out
 
 
-def label(document: Mapping[str, str | None], *, raw: bool = False) -> str:
+def display_name(document: Mapping[str, str | None], *, raw: bool = False) -> str:
     """What to call a document: its URL, or `source:record`; printable, and masked unless `raw`."""
     name = document["url"] or f"{document['source']}:{document['record']}"
     return printable(name if raw else masked(name))

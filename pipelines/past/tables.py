@@ -175,9 +175,9 @@ def verdicts(history: History, side: Side = "train") -> Rows:
 
 def _verdicts(history: History, stage: Past, name: str, side: str) -> Iterator[pa.RecordBatch]:
     for batch in history.artifact(stage).batches(name):
-        told = [pa.array([word] * batch.num_rows, pa.string()) for word in (stage.name, side)]
+        constants = [pa.array([word] * batch.num_rows, pa.string()) for word in (stage.name, side)]
         rest = [batch[column] for column in VERDICTS.names[3:-1]]
-        yield pa.record_batch([*told, _hex(batch["id"]), *rest, _hex(batch["keeper"])], schema=VERDICTS)
+        yield pa.record_batch([*constants, _hex(batch["id"]), *rest, _hex(batch["keeper"])], schema=VERDICTS)
 
 
 def token_stages(history: History, side: Side) -> list[Past]:
@@ -229,8 +229,8 @@ def _token_type(artifact: Artifact) -> pa.DataType:
 
 def _tokens(artifact: Artifact, name: str, component: str, side: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for batch in artifact.batches(name, ["id", "tokens"]):
-        told = [pa.array([word] * batch.num_rows, pa.string()) for word in (component, side)]
-        yield pa.record_batch([_hex(batch["id"]), *told, batch["tokens"]], schema=schema)
+        constants = [pa.array([word] * batch.num_rows, pa.string()) for word in (component, side)]
+        yield pa.record_batch([_hex(batch["id"]), *constants, batch["tokens"]], schema=schema)
 
 
 def tokenizer(history: History) -> "Tokenizer":

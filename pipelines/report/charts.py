@@ -169,12 +169,12 @@ def funnel_picture(summary: Mapping[str, Any], side: str = "held_out") -> str:
     for row in rows:
         wide = (full - left - 10) * row["kept"] / widest
         drops = sorted(row["dropped"].items(), key=lambda item: (-item[1], item[0]))
-        told = [f"{row['kept']:,} kept", *(f"{reason} −{count:,}" for reason, count in drops[:5])]
-        told += [f"{len(drops) - 5} more reasons"] if len(drops) > 5 else []
+        words = [f"{row['kept']:,} kept", *(f"{reason} −{count:,}" for reason, count in drops[:5])]
+        words += [f"{len(drops) - 5} more reasons"] if len(drops) > 5 else []
         body.append(_text(0, y + 14, row["stage"], "start", "name"))
         body.append(f'<rect x="{left}" y="{y}" width="{full - left - 10}" height="18" rx="3" class="base"/>')
         body.append(f'<rect x="{left}" y="{y}" width="{wide:.1f}" height="18" rx="3" class="bar"/>')
-        body.append(_text(left, y + 34, " · ".join(told), "start", "soft"))
+        body.append(_text(left, y + 34, " · ".join(words), "start", "soft"))
         y += gap
     for name, found in ends:
         parts = ", ".join(f"{language} {count:,}" for language, count in sorted(found.items()))

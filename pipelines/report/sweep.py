@@ -42,8 +42,8 @@ def estimate(cell: SweepCell, language: str) -> str:
     if language not in cell.bits_per_byte:
         return "-"
     interval = cell.intervals[language]
-    told = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
-    return f"{cell.bits_per_byte[language]:.3f}{told}"
+    bounds = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{cell.bits_per_byte[language]:.3f}{bounds}"
 
 
 def lines(sweep: Sweep) -> Iterator[str]:

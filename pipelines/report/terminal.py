@@ -21,8 +21,8 @@ def lines(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"no document is left after {stages[-1]['stage']}: `siku explain --rule NAME` tells what a rule drops"
     for name, counts in (("training tokens", summary["tokens"]), ("held-out tokens", summary["tokens_held_out"])):
         if counts:
-            told = ", ".join(f"{component} {count:,}" for component, count in counts.items())
-            yield f"{name:<18} {sum(counts.values()):>9,}  {told}"
+            counted = ", ".join(f"{component} {count:,}" for component, count in counts.items())
+            yield f"{name:<18} {sum(counts.values()):>9,}  {counted}"
     if any(stage["stage"] == "split" and not stage["dropped"].get("held_out") for stage in stages):
         yield "nothing is held out: too few documents for recipe.split.held_out, or none passes recipe.split.rules"
     scores = {name: score for name, score in summary["validation"]["bits_per_byte"].items() if score["model"]}

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from pipelines.past.census import Census, Reached, held_out_rules, take_census
 from pipelines.past.history import History, Past
-from pipelines.past.lookup import label, labels
+from pipelines.past.lookup import display_name, display_names
 from pipelines.past.masked import masked, masked_text, unmasked
 from pipelines.past.samples import Drop, choose, dead_letters, documents, excerpt, unwanted
 from pipelines.past.summary import corpus_tokens
@@ -200,15 +200,15 @@ def _training(history: History, summary: Mapping[str, Any]) -> dict[str, Any]:
     if trained is None or not trained.taken:
         return {"loss_chart": "", "training": []}
     points = [(float(step), row.loss) for step, row in trained.taken.items()]
-    told = summary["training"]
-    rate = told["tokens"] / told["seconds"] if told["seconds"] else 0.0
+    losses = summary["training"]
+    rate = losses["tokens"] / losses["seconds"] if losses["seconds"] else 0.0
     values = {
-        "steps": f"{told['steps']:,}",
-        "tokens seen": f"{told['tokens']:,}",
-        "loss, first to last": f"{told['first_loss']:.3f} to {told['last_loss']:.3f}",
-        "seconds in steps": f"{told['seconds']:.1f}",
+        "steps": f"{losses['steps']:,}",
+        "tokens seen": f"{losses['tokens']:,}",
+        "loss, first to last": f"{losses['first_loss']:.3f} to {losses['last_loss']:.3f}",
+        "seconds in steps": f"{losses['seconds']:.1f}",
         "tokens per second": f"{rate:,.0f}",
-        "steps rolled back": f"{told['rolled_back']}",
+        "steps rolled back": f"{losses['rolled_back']}",
         "digest": trained.stage.digest,
     }
     rows = [{"name": name, "value": value} for name, value in values.items()]
@@ -286,11 +286,11 @@ def _rules(history: History) -> list[dict[str, Any]]:
 
 def _samples(history: History, stage: Past, drops: Sequence[Drop]) -> list[dict[str, Any]]:
     edition = history.artifact(history.trunk.editions[-1])
-    told = documents(edition, [(d.shard, d.row) for d in drops], ["url", "source", "record", "text"])
-    keepers = labels(history, [drop.keeper for drop in drops if drop.keeper is not None])
+    rows = documents(edition, [(d.shard, d.row) for d in drops], ["url", "source", "record", "text"])
+    keepers = display_names(history, [drop.keeper for drop in drops if drop.keeper is not None])
     out = []
     for drop in drops:
-        document = told[drop.shard, drop.row]
+        document = rows[drop.shard, drop.row]
         text = document["text"]
         limit = unwanted(stage, drop.rule, drop.language) or f"threshold {drop.threshold:.4g}"
         why = f"value {drop.value:.4g}, {limit}"
@@ -298,7 +298,7 @@ def _samples(history: History, stage: Past, drops: Sequence[Drop]) -> list[dict[
             why = f"kept instead: {keepers.get(drop.keeper, drop.keeper.hex())}"
         out.append(
             {
-                "label": label(document),
+                "label": display_name(document),
                 "link": link(document["url"]),
                 "why": f"{drop.language} · {why}" if drop.language else why,
                 "language": drop.language or "und",
@@ -321,7 +321,7 @@ def _letters(history: History) -> list[dict[str, Any]]:
             rows = dead_letters(history, stage, reason)
             samples = [
                 {
-                    "label": label(r),
+                    "label": display_name(r),
                     "link": link(r["url"]),
                     "why": masked(r["detail"] or reason),
                     "language": "und",
