@@ -86,28 +86,28 @@ def _quoted(items: Sequence[str]) -> str:
     return shlex.quote(" ".join(items))
 
 
-def _cases(found: Words) -> tuple[str, str, str]:
+def _cases(words: Words) -> tuple[str, str, str]:
     """Bodies of three case statements, alike in bash and zsh: flags by verb, values by flag, values by key."""
-    flags = "\n".join(f"    {verb}) choices={_quoted(names)} ;;" for verb, names in found.flags.items())
+    flags = "\n".join(f"    {verb}) choices={_quoted(names)} ;;" for verb, names in words.flags.items())
     values = "\n".join(
-        f"    {flag}) choices={_quoted(names)} ;;" for flag, names in found.values.items() if flag.startswith("--")
+        f"    {flag}) choices={_quoted(names)} ;;" for flag, names in words.values.items() if flag.startswith("--")
     )
-    settings = "\n".join(f"    {key}) choices={_quoted(names)} ;;" for key, names in found.settings.items() if names)
-    if found.paths:
-        settings += f"\n    {'|'.join(sorted(found.paths))}) files=1 ;;"
+    settings = "\n".join(f"    {key}) choices={_quoted(names)} ;;" for key, names in words.settings.items() if names)
+    if words.paths:
+        settings += f"\n    {'|'.join(sorted(words.paths))}) files=1 ;;"
     return flags, values, settings
 
 
-def _positional(found: Words) -> str:
+def _positional(words: Words) -> str:
     return "\n".join(
-        f"    {verb}) choices={_quoted(names)} ;;" for verb, names in found.values.items() if not verb.startswith("--")
+        f"    {verb}) choices={_quoted(names)} ;;" for verb, names in words.values.items() if not verb.startswith("--")
     )
 
 
-def bash(found: Words) -> str:
+def bash(words: Words) -> str:
     """For bash 3.2 and later; `=` splits words there, so the key is put together again."""
-    flags, values, settings = _cases(found)
-    keys_ = _quoted([f"{key}=" for key in found.settings])
+    flags, values, settings = _cases(words)
+    keys_ = _quoted([f"{key}=" for key in words.settings])
     return f"""# bash completion for siku; use: eval "$(siku completion bash)"
 _siku_runs() {{  # names of the runs in the store that is asked for
   local store=.siku i
@@ -125,7 +125,7 @@ _siku() {{
   local choices= key= files=
   COMPREPLY=()
   if (( COMP_CWORD == 1 )); then
-    COMPREPLY=( $(compgen -W {_quoted(list(found.verbs))} -- "$current") ); return
+    COMPREPLY=( $(compgen -W {_quoted(list(words.verbs))} -- "$current") ); return
   fi
   if [[ $current == "=" ]]; then key=$previous current=
   elif [[ $previous == "=" ]]; then key=${{COMP_WORDS[COMP_CWORD-2]}}
@@ -153,7 +153,7 @@ _siku() {{
     COMPREPLY=( $(compgen -W "$choices" -- "$current") ); return
   fi
   case $verb in
-{_positional(found)}
+{_positional(words)}
   esac
   [[ -n $choices ]] || choices={keys_}
   COMPREPLY=( $(compgen -W "$choices" -- "$current") )
@@ -164,17 +164,17 @@ complete -F _siku siku
 """
 
 
-def zsh(found: Words) -> str:
+def zsh(words: Words) -> str:
     """For zsh, by compadd; `=` does not split words there."""
-    flags, values, settings = _cases(found)
-    keys_ = _quoted([f"{key}=" for key in found.settings])
+    flags, values, settings = _cases(words)
+    keys_ = _quoted([f"{key}=" for key in words.settings])
     return f"""#compdef siku
 # zsh completion for siku; use: eval "$(siku completion zsh)"
 _siku() {{
   local current=${{words[CURRENT]}} previous=${{words[CURRENT-1]}} verb=${{words[2]}} key= choices= files= store=.siku
   local -a runs
   if (( CURRENT == 2 )); then
-    choices={_quoted(list(found.verbs))}; compadd -- ${{=choices}}; return
+    choices={_quoted(list(words.verbs))}; compadd -- ${{=choices}}; return
   fi
   if [[ $current == *=* ]]; then
     key=${{current%%=*}}
@@ -201,7 +201,7 @@ _siku() {{
     compadd -- ${{=choices}}; return
   fi
   case $verb in
-{_positional(found)}
+{_positional(words)}
   esac
   if [[ -n $choices ]]; then compadd -- ${{=choices}}; return; fi
   choices={keys_}
@@ -229,28 +229,28 @@ function __siku_runs
 end"""
 
 
-def fish(found: Words) -> str:
+def fish(words: Words) -> str:
     """For fish 3.4 and later."""
-    keys_ = "|".join(sorted(found.paths)).replace(".", "\\.")
+    keys_ = "|".join(sorted(words.paths)).replace(".", "\\.")
     lines = [
         "# fish completion for siku; use: siku completion fish | source",
         _FISH.replace("KEYS", keys_ or "^$"),
         "complete -c siku -f",
         "complete -c siku -a '(__siku_paths)'",
     ]
-    for verb, line in found.verbs.items():
+    for verb, line in words.verbs.items():
         lines.append(f"complete -c siku -n __fish_use_subcommand -a {verb} -d {_fish(line)}")
-    for verb, names in found.flags.items():
+    for verb, names in words.flags.items():
         on = f"-n '__fish_seen_subcommand_from {verb}'"
         for name in names:
-            chosen = found.values.get(name)
+            chosen = words.values.get(name)
             takes = f" -x -a {_fish(' '.join(chosen))}" if chosen else _FISH_TAKES.get(name, "")
             lines.append(f"complete -c siku {on} -l {name.removeprefix('--')}{takes}")
-        if verb in found.values:
-            lines.append(f"complete -c siku {on} -a {_fish(' '.join(found.values[verb]))}")
-    configured = [verb for verb in found.verbs if verb in OVERRIDES and verb not in found.values]
+        if verb in words.values:
+            lines.append(f"complete -c siku {on} -a {_fish(' '.join(words.values[verb]))}")
+    configured = [verb for verb in words.verbs if verb in OVERRIDES and verb not in words.values]
     on = f"-n '__fish_seen_subcommand_from {' '.join(configured)}'"
-    for key, names in found.settings.items():
+    for key, names in words.settings.items():
         given = " ".join(f"{key}={name}" for name in names) if names else f"{key}="
         lines.append(f"complete -c siku {on} -a {_fish(given)}")
     return "\n".join(lines) + "\n"

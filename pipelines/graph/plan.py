@@ -183,19 +183,19 @@ def _graph(config: "Config", root: Path, checksums: Checksums, sources: Mapping[
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A stage of an earlier run, as its run.json tells it."""
+class EarlierRun:
+    """A finished run: what each of its stages was, by name, as its run.json tells it."""
 
     run: str
     identities: Mapping[str, Json]
 
 
-def earlier_runs(root: Path) -> list[Known]:
+def earlier_runs(root: Path) -> list[EarlierRun]:
     """Finished runs, newest first."""
-    return [Known(each.name, {s["name"]: s["identity"] for s in each.body["stages"]}) for each in records(root)]
+    return [EarlierRun(each.name, {s["name"]: s["identity"] for s in each.body["stages"]}) for each in records(root)]
 
 
-def why_new(stage: Stage, earlier: list[Known]) -> str:
+def why_new(stage: Stage, earlier: list[EarlierRun]) -> str:
     """Which field differs from the nearest earlier run; inputs are named by stage, not by digest."""
     best: list[tuple[str, Json, Json]] | None = None
     for known in earlier:

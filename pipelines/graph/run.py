@@ -16,7 +16,7 @@ from pipelines.engine.store import Artifact, load, promised
 from pipelines.graph import plan as planning
 from pipelines.graph import records
 from pipelines.graph.checks import notes
-from pipelines.graph.plan import Known, Plan
+from pipelines.graph.plan import EarlierRun, Plan
 from pipelines.graph.recipe import program
 from pipelines.graph.stage_log import StageLog
 from pipelines.graph.trunk import train_what, trunk_directory
@@ -53,7 +53,7 @@ class Session:
     request: Request
     plan: Plan
     log: StageLog
-    earlier: list[Known]
+    earlier: list[EarlierRun]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     peak_pss_mb: float = 0.0
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from corpus.configuration import Doc, configuration
 from corpus.document import ID
 from corpus.measures import AnyMeasure
-from corpus.verdict import VERDICT, Count
+from corpus.verdict import VERDICT, Count, Tally
 from pipelines.engine.commit import Entry
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals
@@ -140,8 +140,7 @@ def _totals_joined(context: Context) -> Totals:
                 f"stage {context.name}: part {part} has the measure of edition {measure.figures['edition']}, but the "
                 f"union joins {known['edition']}: measure the last edition of each part"
             )
-    tally = edition.tally
-    return Totals(type(tally)(), {"edition": edition.digest}, _referred(context, "measure", ("columns",)))
+    return Totals(Tally(), {"edition": edition.digest}, _referred(context, "measure", ("columns",)))
 
 
 PROGRAM = Program("union", 1, ("pyarrow", "numpy"), (_join,), _totals, due=_due, makes="edition")
