@@ -74,6 +74,9 @@ def test_a_run_keeps_its_name_and_tells_of_itself(lines, tmp_path):
     other = (*arguments(lines, store), "recipe.filter.rules.words.minimum.zh=100000")
     ok("run", *one, "run.name=x")
     ok("run", *other, "run.name=y")
+    refused = siku("run", *other, "run.name=x")
+    assert refused.code == 2 and "run.name='x' is the name of a run with another configuration" in refused.said
+    ok("gc", f"site.store={store}", "--forget", "x", "--yes")
     ended = ok("run", *other, "run.name=x")
     assert ended.made == [] and "nothing to do" not in ended.said
     told = json.loads((store / "runs" / "x" / "run.json").read_text())

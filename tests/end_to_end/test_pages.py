@@ -1,5 +1,6 @@
 """What the pages tell a reader to write does what they say: every code block runs, or a short list says why not."""
 
+import bz2
 import json
 import re
 import shlex
@@ -43,6 +44,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small: Built) -> Iterator[Pat
     (desk / "data" / "notes" / "a.md").write_text("# 题\n\n一二三。\n", "utf-8")
     (desk / "data" / "texts.jsonl").write_text('{"text": "一二三。"}\n', "utf-8")
     pq.write_table(pa.table({"text": ["一二三。"]}), desk / "data" / "rows" / "a.parquet")
+    (desk / "data" / "zhwiki-pages-articles.xml.bz2").write_bytes(bz2.compress(b"<mediawiki></mediawiki>"))
     (desk / ".siku" / "runs").mkdir(parents=True)
     for place in [each for each in small.root.iterdir() if each.name != "runs"] + [small.root / "runs" / "small"]:
         (desk / ".siku" / place.relative_to(small.root)).symlink_to(place)

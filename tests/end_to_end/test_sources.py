@@ -90,12 +90,13 @@ def test_one_document(small: Built, tmp_path: Path, share: float, code: int, fat
     path = write_jsonl(tmp_path / "one.jsonl", [{"text": texts(small, "zh")[0]}])
     source = ("source=jsonl", f"recipe.source.path={path}", f"site.store={tmp_path / '.siku'}")
     overrides = (*TINY, *source, "filters=none", f"recipe.split.held_out={share:.9f}")
-    stopped = ok("run", *overrides, "run.until=tokens", "run.name=tokens")
+    until = "tokens" if fate == "train" else "decontaminate"
+    stopped = ok("run", *overrides, f"run.until={until}", "run.name=tokens")
     history = Built(tmp_path / ".siku", (), stopped).history("tokens")
     assert {name: count for name, count in fates(history).items() if count} == {fate: 1}
     ended = siku("run", *overrides, "run.steps=2", "run.name=trained")
     assert ended.code == code and "Traceback" not in ended.said, ended.said[-2000:]
-    assert ("nothing to train on" in ended.said) == (fate == "held_out")
+    assert ("no document is left to train on" in ended.said) == (fate == "held_out")
     if fate == "train":
         history = Built(tmp_path / ".siku", (), ended).history("trained")
         assert history.artifact(history.stages["evaluate"]).figures["result"]["languages"] == {}
