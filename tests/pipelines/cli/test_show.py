@@ -42,7 +42,9 @@ def test_every_key_has_its_value_and_a_doc_line(config):
     for path, key in found.items():
         if key.value:
             assert key.value == text_of(at(config, path)), path
-            assert key.doc or path.rpartition(".")[2] in ("kind", "rule", "measure", "edit", "key", "schedule"), path
+            assert key.doc or path.rpartition(".")[2] in ("kind", "by", "rule", "measure", "edit", "key", "schedule"), (
+                path
+            )
     assert found["layout.device"].choices == ("auto", "cpu", "cuda")
     assert found["model.embedding.tied"].choices == ("true", "false")
     assert found["train.schedule.schedule"].choices == ("constant", "cosine", "linear", "inverse_sqrt", "wsd", "steps")

@@ -18,6 +18,7 @@ ELSEWHERE = {
     "pipelines/stages/tokenizer.py": {"write_bytes"},  # at the path that its attempt has staged
     "pipelines/engine/checksum.py": {"walk"},  # the user's input
     "pipelines/past/export.py": {"iterdir", "mkdir", "rmtree", "replace", "unlink", "write_text"},  # where `--to` says
+    "pipelines/past/export_model.py": {"unlink", "write_bytes", "write_text"},  # where `--to` says
 }
 
 
