@@ -11,7 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import (
+    Any,
+    NotRequired,  # pydantic asks for them below Python 3.12
+)
+
+from typing_extensions import TypedDict
 
 from corpus.fault import fault_point
 from pipelines.engine.files import Listed, ReadOnlyError, StoreError, StoreWarning
@@ -19,8 +24,32 @@ from pipelines.engine.lease import Owner, runs, this_process
 from pipelines.engine.store import Store
 
 RECORD, INTENT = "run.json", "intent.json"
-_FIELDS = frozenset({"command", "config", "finished", "stages", "steps"})
-_STAGE = frozenset({"name", "kind", "makes", "digest", "directory", "reused", "seconds", "identity", "inputs", "view"})
+
+
+class _Identity(TypedDict):
+    what: dict[str, Any]
+
+
+class _Stage(TypedDict):
+    name: str
+    kind: str
+    makes: str
+    digest: str
+    directory: str
+    reused: bool
+    seconds: float
+    identity: _Identity
+    inputs: dict[str, str]  # roles to names of stages, of this run or of an earlier one
+    view: dict[str, str]
+
+
+class _Body(TypedDict):
+    command: str
+    config: dict[str, Any]
+    finished: Any
+    stages: list[_Stage]
+    steps: Any
+    earlier: NotRequired[list[_Stage]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +85,28 @@ def record_of(root: Path, name: str) -> Record:
     files, key = Store(root).files, f"runs/{name}/{RECORD}"
     try:
         body = json.loads(files.read(key))
-        if lacking := _FIELDS - body.keys() or {f for stage in body["stages"] for f in _STAGE - stage.keys()}:
-            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+        _complain(body)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{files.local(key)} is damaged ({error}): run the same command again, or give the run up with `siku gc "
             f"--forget {name} --yes`"
         ) from error
     return Record(name, body)
+
+
+def _complain(body: object) -> None:
+    """Raise ValueError for a record of another shape, or one whose stages read stages that it does not name."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        record = TypeAdapter(_Body).validate_python(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}") from None
+    every = [*record["stages"], *record.get("earlier", [])]
+    unknown = {name for each in every for name in (*each["inputs"].values(), *each["view"].values())}
+    if unknown := unknown - {each["name"] for each in every}:
+        raise ValueError(f"its stages read {', '.join(sorted(unknown))}, which it does not name")
 
 
 def records(root: Path) -> list[Record]:

@@ -1,12 +1,12 @@
 """What is trained, with the run that `train.trunk` names resolved to the identity of its training."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.engine.store import Store
 from pipelines.graph.recipe import RecipeError
+from pipelines.graph.records import named, record_of
 from pipelines.stages.train import TrainWhat
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ def trunk_directory(what: TrainWhat, store: Store) -> Path | None:
 
 
 def _resolved(trunk: str, root: Path) -> str:
-    """`<run>@<step>` as `<digest>@<step>`: a name can come to mean another run, a digest cannot."""
+    """`<run>@<step>` as `<digest>@<step>`: a name can come to mean another run, a digest cannot.
+
+    Raises StoreError for a run whose record is damaged.
+    """
     name, _, step = trunk.rpartition("@")
     if (Store(root).directory("train", name) / "trajectory.json").exists():
         return trunk
-    record = root / "runs" / name / "run.json"
-    stages = json.loads(record.read_text())["stages"] if record.exists() else []
+    stages = record_of(root, name).body["stages"] if name in named(root) else []
     digests = [stage["digest"] for stage in stages if stage["kind"] == "train"]
     if not digests:
         cause = "was never trained" if stages else "is no finished run of this store (`siku ls` lists them)"

@@ -28,6 +28,7 @@ from pipelines.stages import extract
 SILENT = StageLog(lambda line: None)
 RECIPE = "recipe={source: {kind: jsonl, path: FILE}, extract: {kind: extract, input: source}}"
 TORN = ["", "{", "null", "[]", '{"stages": []}', '{"stages": [{"name": "a"}]}', '{"stages": 7}', "\xff"]
+WRONG = [{"identity": {}}, {"view": None}, {"view": {"edition": "x"}}, {"inputs": {"edition": "x"}}, {"kind": 7}]
 
 
 @pytest.fixture
@@ -160,12 +161,16 @@ def test_a_source_that_changes_under_a_run_is_not_kept_under_its_old_name(given,
     assert not list((root / "extract").glob("*/*/manifest.json"))
 
 
-@pytest.mark.parametrize("body", TORN)
+@pytest.mark.parametrize("body", [*TORN, *WRONG])
 def test_a_torn_record_is_passed_over_and_named(given, root, body):
     """H7: it stopped plan, run, ls and gc."""
     run(given)
     run(given[:2], "run.name=乙")
     path = root / "runs" / "乙" / "run.json"
+    if isinstance(body, dict):
+        told = json.loads(path.read_text())
+        told["stages"][1] |= body
+        body = json.dumps(told)
     path.write_bytes(body.encode("latin-1"))
     for reader in (earlier_runs, histories):
         with pytest.warns(StoreWarning, match=r"a run is passed over: .*乙/run.json is damaged \(.*--forget 乙 --yes"):
