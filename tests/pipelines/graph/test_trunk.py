@@ -15,8 +15,13 @@ FIRST, SECOND = "ab" * 16, "cd" * 16
 def record(root, name, *digests):
     folder = root / "runs" / name
     folder.mkdir(parents=True)
-    stages = [{"kind": "tokenize", "digest": "0"}, *({"kind": "train", "digest": each} for each in digests)]
-    (folder / "run.json").write_text(json.dumps({"stages": stages}))
+    every = {"makes": "", "directory": "", "reused": False, "seconds": 0.0, "inputs": {}, "view": {}}
+    stages = [
+        {"name": kind, "kind": kind, "digest": digest, "identity": {"what": {}}, **every}
+        for kind, digest in (("tokenize", "0"), *(("train", each) for each in digests))
+    ]
+    body = {"command": "siku run", "config": {}, "finished": 0.0, "steps": 1, "stages": stages}
+    (folder / "run.json").write_text(json.dumps(body))
 
 
 def what(root, trunk):
