@@ -7,10 +7,11 @@ import signal
 from collections import Counter
 
 import hypothesis.strategies as st
+import pytest
 from fastwarc.warc import ArchiveIterator
 from hypothesis import example, given
 
-from corpus.crawling.snapshot import NO_PAGES
+from corpus.crawling.snapshot import NO_PAGES, CrawlError
 from corpus.sources.source import pieces, read
 from pipelines.stages.crawl import PROGRAM, SEGMENTS
 from pipelines.stages.hosts import Host
@@ -145,6 +146,7 @@ EVERY = Web(
 
 @examples(5)
 @example(EVERY, ["crawl:record:9", "crawl.round-0000:committed", "crawl.seal:committed"], 1)
+@example(Web([("page", []), ("page", [])], ["down"] * 4), [], 4)
 @given(webs, st.lists(st.sampled_from(MOMENTS), max_size=2), st.sampled_from([1, 4]))
 def test_every_url_has_its_outcome_and_the_records_reconcile(store, web, faults, at_once):
     root, seeds = store(), [web.urls[0], web.urls[1]]
@@ -158,6 +160,10 @@ def test_every_url_has_its_outcome_and_the_records_reconcile(store, web, faults,
         def crawl():
             return made(root, PROGRAM, source, {}, hosts=hosts, politeness=politeness)
 
+        if "fetched" not in web.outcomes(seeds).values():
+            with pytest.raises(CrawlError, match="no page was fetched"):
+                crawl()
+            return
         ends = [attempted(fault, crawl) for fault in faults]
         assert set(ends) <= {-signal.SIGKILL, 0}
         crawled = crawl().artifact
