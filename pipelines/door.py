@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from conf.load import Cell, load, load_cell, load_cells
 from conf.overrides import written
@@ -104,8 +104,9 @@ class FinishedRun:
         Personal data is masked in texts, URLs and records; `raw` gives the text as extracted and everything as it was.
         `side` is "train", "held_out" or "all". Raises TooEarlyError where the run has no documents yet.
         """
-        from pipelines.past.tables import documents
+        from pipelines.past.tables import Side, documents
 
+        _check("side", side, Side)
         return documents(self.history, side, raw=raw)
 
     def verdicts(self, side: "Side" = "train") -> "Rows":
@@ -113,8 +114,9 @@ class FinishedRun:
 
         `first` marks the reason counted in the funnel. Raises TooEarlyError.
         """
-        from pipelines.past.tables import verdicts
+        from pipelines.past.tables import Side, verdicts
 
+        _check("side", side, Side)
         return verdicts(self.history, side)
 
     def tokens(self, side: "Side" = "train", *, raw: bool = False) -> "dict[str, pa.Table]":
@@ -122,8 +124,9 @@ class FinishedRun:
 
         Raises TooEarlyError, and RestrictedError for tokens of texts that no edit has masked, unless `raw`.
         """
-        from pipelines.past.tables import token_shards
+        from pipelines.past.tables import Side, token_shards
 
+        _check("side", side, Side)
         return token_shards(self.history, side, raw=raw)
 
     def tokenizer(self) -> "Tokenizer":
@@ -150,8 +153,11 @@ class FinishedRun:
 
         `datasets.load_dataset(to)` reads it. Raises ExportError, TooEarlyError, RestrictedError, StoreError.
         """
-        from pipelines.past.export import export
+        from pipelines.past.export import Format, What, export
+        from pipelines.past.tables import Side
 
+        for field, value, choices in (("what", what, What), ("form", form, Format), ("side", side, Side)):
+            _check(field, value, choices)
         return export(self.history, what, form, Path(to), side, raw=raw)
 
     def export_model(self, to: str | Path) -> dict[str, Any]:
@@ -247,8 +253,16 @@ def plan_sweep(
     return [cell.swept for cell in cells], outlooks([make_plan(each.config, n) for n, each in enumerate(cells, 1)])
 
 
+def _check(field: str, value: str, choices: Any) -> None:  # noqa: ANN401 - a Literal
+    if value not in get_args(choices):
+        raise ValueError(f"{field}={value!r} is none of {', '.join(map(repr, get_args(choices)))}")
+
+
 def _texts(overrides: Sequence[Overrides], where: Search) -> list[str]:
     """Overrides as the command line has them, so that the record's command gives the same run."""
+    for each in overrides:
+        if not isinstance(each, str | Mapping):
+            raise TypeError(f'{each!r} is no override: give each by itself, as in plan("source=jsonl"), or a mapping')
     return [text for each in overrides for text in ([each] if isinstance(each, str) else written(each, where))]
 
 

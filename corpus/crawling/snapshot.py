@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.escaped import escaped
+from corpus.mistake import MistakeError
 
 # Outcomes of URLs that were answered and stored.
 FETCHED, REDIRECT, NOT_FOUND, HTTP_ERROR = "fetched", "redirect", "http_404", "http_error"
@@ -46,7 +47,7 @@ SEGMENT = SNAPSHOT.append(pa.field("end", pa.int64(), nullable=False)).append(
 )
 
 
-class CrawlError(RuntimeError):
+class CrawlError(MistakeError):
     """A crawl that cannot start or cannot be sealed."""
 
 
@@ -99,8 +100,8 @@ def sealed(indexes: Iterable[pa.Table]) -> pa.Table:
     if not counts.get(FETCHED):
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise CrawlError(
-            f"no page was fetched ({_cause(found)}{told}): start the servers, or check source.seeds, source.paths, "
-            "robots.txt and site.hosts"
+            f"no page was fetched ({_cause(found)}{told}): start the servers, or check the source's seeds and "
+            "paths, robots.txt and site.hosts"
         )
     return found
 

@@ -3,6 +3,7 @@
 import json
 import traceback
 
+from corpus.mistake import MistakeError
 from pipelines.engine.files import Listed, StoreError
 from pipelines.engine.stage import Job
 
@@ -20,9 +21,10 @@ class ItemFailedError(RuntimeError):
 def note_failure(job: Job, item: str, error: BaseException) -> bool:
     """Leave a worker's traceback where the parent finds it; False if that cannot be written.
 
-    A StoreError, such as a full disk, says all in its sentence.
+    A StoreError, such as a full disk, and a user's mistake say all in their sentences.
     """
-    trace = "" if isinstance(error, StoreError) else "".join(traceback.format_exception(error))
+    plain = isinstance(error, StoreError | MistakeError)
+    trace = "" if plain else "".join(traceback.format_exception(error))
     body = {"message": f"{type(error).__name__}: {error}", "trace": trace}
     try:
         job[0].files.put(f"{_FOLDER}/{item}.json", json.dumps(body).encode())

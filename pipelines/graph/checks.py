@@ -164,3 +164,16 @@ def check_name(root: Path, name: str, what: Mapping[str, Any]) -> None:
             f"run.name={name!r} is the name of a run with another configuration ({path}: {json.dumps(old)} there, "
             f"{json.dumps(new)} here{more}): choose another, or give that run up with `siku gc --forget {name} --yes`"
         )
+
+
+def check_end(root: Path, name: str, stages: Collection[str]) -> None:
+    """Raise PlanError where a name is that of a run that went further, whose results it would orphan."""
+    made: list[str] = []
+    with suppress(StoreError):
+        if name in named(root):
+            made = [stage["name"] for stage in record_of(root, name).body["stages"]]
+    if beyond := [stage for stage in made if stage not in stages]:
+        raise PlanError(
+            f"run.name={name!r} is the name of a run that went on to {beyond[-1]}, further than this one: choose "
+            f"another, or give that run up with `siku gc --forget {name} --yes`"
+        )

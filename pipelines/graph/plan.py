@@ -13,7 +13,7 @@ from pipelines.engine.files import Posix
 from pipelines.engine.identity import Json, differences
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
-from pipelines.graph.checks import PlanError, check, check_name, nearest
+from pipelines.graph.checks import PlanError, check, check_end, check_name, nearest
 from pipelines.graph.finished import reader
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
 from pipelines.graph.records import records
@@ -142,7 +142,10 @@ def make_plan(config: "Config", cell: int | None = None) -> Plan:
                 raise PlanError(f"recipe.{name}.path: {error}") from None
             size = checksums.size(spec.path)
             sources[name] = Source(files, external("files", files.digest, folder, {"bytes": size}))
-    return _planned(config, store, checksums, sources, crawls)
+    plan = _planned(config, store, checksums, sources, crawls)
+    if config.run.name and plan.graph is not None:
+        check_end(root, given_name(config, cell), {stage.name for stage in plan.stages()})
+    return plan
 
 
 def _planned(

@@ -129,6 +129,23 @@ def test_a_mistake_is_an_exception_with_the_command_lines_sentence(small):
         assert ended.code == (2 if kind in (ConfigError, RecipeError, PlanError) else 1)
 
 
+def test_what_is_no_side_and_no_override_is_said(small, tmp_path):
+    run = open_run("small", small.root)
+    for field, call in {
+        "side='trian'": lambda: run.documents("trian"),
+        "side=''": lambda: run.verdicts(""),
+        "side='test'": lambda: run.tokens("test"),
+        "what='documnts'": lambda: run.export("documnts", "jsonl", tmp_path / "x"),
+        "form='csv'": lambda: run.export("documents", "csv", tmp_path / "x"),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{field} is none of '"):
+            call()
+    for wrong in (["source=jsonl"], None):
+        with pytest.raises(TypeError, match="is no override: give each by itself"):
+            plan(wrong)
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

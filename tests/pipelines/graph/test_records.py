@@ -137,6 +137,19 @@ def test_a_name_is_of_one_what(given, root):
     assert {each.name for each in histories(root)} == {"甲", "乙"}
 
 
+def test_a_name_is_of_a_run_as_far_as_it_went(given, root):
+    """U10: a run that stopped earlier took the name of a finished one, whose results gc then removed."""
+    longer = given[0][:-1] + ", clean: {kind: edit, input: extract, edits: {n: {edit: normalize}}}}"
+    more = [longer, *given[1:]]
+    run(more, "run.until=extract")
+    run(more)
+    with pytest.raises(
+        PlanError, match=r"run.name='甲' is the name of a run that went on to clean, .*--forget 甲 --yes"
+    ):
+        run(more, "run.until=extract")
+    assert "clean" in {stage["name"] for stage in records.record_of(root, "甲").body["stages"]}
+
+
 def test_a_sweep_s_cells_have_their_own_names(given, root):
     cells = load_cells([*given, "run.repeat=true", "site.keep=1,2"])
     left = multirun(cells, [["a"], ["b"]], SILENT, lambda *report: None)
