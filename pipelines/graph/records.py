@@ -10,13 +10,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import (
-    Any,
-    NotRequired,  # pydantic asks for them below Python 3.12
-)
+from typing import Any, NotRequired
 
-from typing_extensions import TypedDict
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from corpus.fault import fault_point
 from pipelines.engine.files import Listed, ReadOnlyError, StoreError, StoreWarning
@@ -94,12 +93,15 @@ def record_of(root: Path, name: str) -> Record:
     return Record(name, body)
 
 
+@cache
+def _adapter() -> TypeAdapter[_Body]:
+    return TypeAdapter(_Body)
+
+
 def _complain(body: object) -> None:
     """Raise ValueError for a record of another shape, or one whose stages read stages that it does not name."""
-    from pydantic import TypeAdapter, ValidationError
-
     try:
-        record = TypeAdapter(_Body).validate_python(body)
+        record = _adapter().validate_python(body)
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}") from None
