@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.escaped import escaped
-from corpus.mistake import MistakeError
 
 # Outcomes of URLs that were answered and stored.
 FETCHED, REDIRECT, NOT_FOUND, HTTP_ERROR = "fetched", "redirect", "http_404", "http_error"
@@ -47,7 +46,7 @@ SEGMENT = SNAPSHOT.append(pa.field("end", pa.int64(), nullable=False)).append(
 )
 
 
-class CrawlError(MistakeError):
+class CrawlError(RuntimeError):
     """A crawl that cannot start or cannot be sealed."""
 
 

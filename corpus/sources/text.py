@@ -1,17 +1,15 @@
 """A folder of plain text and Markdown: a book, a repository's notes, a file a document."""
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, FileRef, configuration
 from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import COMPRESSED, Format, grouped, listed, read_files
-from corpus.sources.streams import CorruptError, EndError, open_stream
+from corpus.sources.whole import decoded
 
 _NAMES = (".txt", ".text", ".md", ".markdown")
 FORMAT = Format(
@@ -51,30 +49,5 @@ class TextSource:
         return "files of text"
 
     def _document(self, path: Path, entry: Entry) -> Iterator[Capture]:
-        try:
-            payload = self._payload(path)
-        except (EndError, CorruptError) as error:
-            reason = "truncated_record" if isinstance(error, EndError) else "corrupt_record"
-            yield Capture(record=entry.name, error=reason, detail=str(error))
-            return
-        if len(payload) > self.max_bytes:
-            yield Capture(record=entry.name, error="too_large", detail=f"over {self.max_bytes} bytes")
-            return
-        try:
-            found = decode(payload, self.charset, self.max_replaced)
-        except DecodingError as error:
-            yield Capture(record=entry.name, payload=payload, error="undecodable", detail=str(error))
-            return
-        kind = "text/markdown" if any(f"{end}" in path.suffixes for end in _NAMES[2:]) else "text/plain"
-        language = self.language
-        yield Capture(None, entry.name, payload, kind, found.encoding, declared_language=language, text=found.text)
-
-    def _payload(self, path: Path) -> bytes:
-        """The file's bytes, decompressed; more than `max_bytes` of a longer one."""
-        if not path.stat().st_size:
-            return b""
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            stream = open_stream(data, 0)
-            while len(stream.buffer) <= self.max_bytes and stream.fill():
-                pass
-            return stream.peek(len(stream.buffer))
+        kind = "text/markdown" if any(end in path.suffixes for end in _NAMES[2:]) else "text/plain"
+        yield decoded(path, entry, self.max_bytes, self.charset, self.max_replaced, kind, self.language)

@@ -48,8 +48,16 @@ def damaged(record: str, error: EndError | CorruptError) -> Capture:
     return Capture(record=record, error=reason, detail=str(error))
 
 
-def decoded(path: Path, entry: Entry, most: int, charset: str | None = None, replaced: float = 0.01) -> Capture:
-    """A text file as a capture.
+def decoded(
+    path: Path,
+    entry: Entry,
+    most: int,
+    charset: str | None = None,
+    replaced: float = 0.01,
+    media_type: str = "text/plain",
+    language: str | None = None,
+) -> Capture:
+    """A text file as a capture; `language` is the declared one.
 
     Reasons: `too_large`, `undecodable`, `truncated_record`, `corrupt_record`.
     """
@@ -63,4 +71,4 @@ def decoded(path: Path, entry: Entry, most: int, charset: str | None = None, rep
         found = decode(data, charset, replaced)
     except DecodingError as error:
         return Capture(record=entry.name, payload=data, error="undecodable", detail=str(error))
-    return Capture(None, entry.name, data, "text/plain", found.encoding, text=found.text)
+    return Capture(None, entry.name, data, media_type, found.encoding, declared_language=language, text=found.text)

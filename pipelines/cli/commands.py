@@ -9,19 +9,13 @@ from conf.load import load
 from conf.search import ConfigError, Search, search
 from corpus.plugins import PluginError
 from pipelines import door
-from pipelines.cli.strangers import PACKAGES
+from pipelines.engine.failures import says_all
 from pipelines.engine.store import StoreError
 from pipelines.graph.checks import PlanError
 from pipelines.graph.recipe import RecipeError
 from pipelines.past.export import ExportError
 from pipelines.past.samples import printable
 from pipelines.report import terminal
-
-
-def explained(error: Exception) -> bool:
-    """Whether an error's message is written for a user: our own classes name what is wrong and the way out."""
-    return type(error).__module__.partition(".")[0] in PACKAGES or isinstance(error, FileNotFoundError)
-
 
 say = door.tell
 
@@ -38,7 +32,7 @@ def report_failure(error: Exception) -> int:
         say(trace.rstrip())
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         error = StoreError(f"no space left on the store's disk ({error}): free some, or set site.store, and run again")
-    elif not explained(error):
+    elif not (says_all(error) or isinstance(error, FileNotFoundError)):
         traceback.print_exception(error)
     say(f"siku: {error}")
     return 2 if isinstance(error, ConfigError | PluginError | RecipeError | PlanError) else 1

@@ -1,9 +1,9 @@
 """Failures of items, written down where the parent of a worker finds them."""
 
 import json
+import sys
 import traceback
 
-from corpus.mistake import MistakeError
 from pipelines.engine.files import Listed, StoreError
 from pipelines.engine.stage import Job
 
@@ -18,13 +18,15 @@ class ItemFailedError(RuntimeError):
         self.trace = trace
 
 
-def note_failure(job: Job, item: str, error: BaseException) -> bool:
-    """Leave a worker's traceback where the parent finds it; False if that cannot be written.
+def says_all(error: BaseException) -> bool:
+    """Whether a message needs no traceback: our own classes name what is wrong and the way out."""
+    package = sys.modules.get(type(error).__module__.partition(".")[0])
+    return getattr(package, "PART_OF", None) == "siku"
 
-    A StoreError, such as a full disk, and a user's mistake say all in their sentences.
-    """
-    plain = isinstance(error, StoreError | MistakeError)
-    trace = "" if plain else "".join(traceback.format_exception(error))
+
+def note_failure(job: Job, item: str, error: BaseException) -> bool:
+    """Leave a worker's traceback where the parent finds it; False if that cannot be written."""
+    trace = "" if says_all(error) else "".join(traceback.format_exception(error))
     body = {"message": f"{type(error).__name__}: {error}", "trace": trace}
     try:
         job[0].files.put(f"{_FOLDER}/{item}.json", json.dumps(body).encode())

@@ -84,7 +84,7 @@ def record_of(root: Path, name: str) -> Record:
     files, key = Store(root).files, f"runs/{name}/{RECORD}"
     try:
         body = json.loads(files.read(key))
-        _complain(body)
+        _check(body)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{files.local(key)} is damaged ({error}): run the same command again, or give the run up with `siku gc "
@@ -98,7 +98,7 @@ def _adapter() -> TypeAdapter[_Body]:
     return TypeAdapter(_Body)
 
 
-def _complain(body: object) -> None:
+def _check(body: object) -> None:
     """Raise ValueError for a record of another shape, or one whose stages read stages that it does not name."""
     try:
         record = _adapter().validate_python(body)

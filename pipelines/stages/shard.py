@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpus.document import raw_ids
 from corpus.verdict import Count
 from pipelines.engine.stage import Context, Item, Phase, Work
 from pipelines.engine.store import Artifact, StoreError, shard_name
@@ -145,11 +146,6 @@ def narrowed(context: Context, prefix: str) -> Context:
 NO_IDS = np.empty(0, "V16")
 
 
-def raw_column(shard: Shard) -> npt.NDArray[np.void]:
-    """A home shard's ids, to be compared."""
-    return np.frombuffer(shard.ids.buffers()[1], "V16", shard.rows, 16 * shard.ids.offset) if shard.rows else NO_IDS
-
-
 def kept_among(chain: Context, raw: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     """Ids that a chain kept, in its shards that may hold the given ones, which are sorted."""
     if not len(raw):
@@ -157,7 +153,7 @@ def kept_among(chain: Context, raw: npt.NDArray[np.void]) -> npt.NDArray[np.void
     kept = [NO_IDS]
     for number in shards_of_ids(shard_count_runs(chain.inputs["edition"]), raw[0].tobytes(), raw[-1].tobytes()):
         shard = Shard(chain, number)
-        kept.append(raw_column(shard)[shard.came_in()])
+        kept.append(raw_ids(shard.ids)[shard.came_in()])
     return np.concatenate(kept)
 
 

@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.configuration import Doc, configuration
-from corpus.document import ID
+from corpus.document import ID, raw_ids
 from corpus.measures import AnyMeasure
 from corpus.verdict import VERDICT, Count, Tally
 from pipelines.engine.commit import Entry
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals
 from pipelines.engine.store import Artifact, Attempt, StoreError, shard_name, sum_tallies
-from pipelines.stages.shard import OUT, TRAIN, Shard, due, kept_among, narrowed, raw_column, shard_count_runs
+from pipelines.stages.shard import OUT, TRAIN, Shard, due, kept_among, narrowed, shard_count_runs
 from pipelines.stages.verdicts import Judged, verdict_table
 
 SIDES = pa.schema([pa.field("id", ID, nullable=False), pa.field("side", pa.uint8(), nullable=False)])
@@ -70,7 +70,7 @@ def join_shard(shard: Shard, attempt: Attempt) -> None:
     part, number = shard.arguments["part"], shard.arguments["shard"]
     home = Shard(part_context(shard.context, part), number)
     came = home.came_in()
-    raw = raw_column(home)
+    raw = raw_ids(home.ids)
     again = np.zeros(home.rows, bool)
     for earlier in parts_of(shard.context):
         if earlier == part:

@@ -43,8 +43,8 @@ class Findings:
 def _words() -> dict[str, tuple[list[str], npt.NDArray[np.float64]]]:
     """Words by language, and their cumulated shares."""
     out = {}
-    for language, site in (("en", "en-US"), ("zh", "zh-CN")):
-        text = "".join(siku(page) for page in sample()[site][:PAGES])
+    for language, pages in sample().items():
+        text = "".join(siku(page) for page in pages[:PAGES])
         found = [word.lower() for word in WORDS.findall(text) if (ord(word[0]) > 0x4E00) == (language == "zh")]
         words, counts = np.unique(np.array(found, object), return_counts=True)
         out[language] = words.tolist(), np.cumsum(counts) / counts.sum()

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpus.document import raw_ids
 from pipelines.engine.shuffle import power_of_two
 from pipelines.engine.stage import Context, Item
 from pipelines.engine.store import Artifact
 from pipelines.stages.grouping.node import EARLIER, OWN
-from pipelines.stages.shard import Mask, Shard, kept_among, narrowed, raw_column, shard_items
+from pipelines.stages.shard import Mask, Shard, kept_among, narrowed, shard_items
 
 Bucket = Callable[[pa.RecordBatch, int], npt.NDArray[np.int64]]
 
@@ -42,7 +43,7 @@ def home(context: Context, number: int) -> tuple[int, Shard]:
 
 def captured_before(shard: Shard) -> Mask:
     """Own documents that a finished run kept as the same capture; they are dropped, whatever their keys."""
-    raw, again = raw_column(shard), np.zeros(shard.rows, bool)
+    raw, again = raw_ids(shard.ids), np.zeros(shard.rows, bool)
     for run in finished_runs(shard.context):
         again |= np.isin(raw, kept_among(run, raw))
     return again
