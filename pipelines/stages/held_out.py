@@ -136,7 +136,9 @@ class _Numbered:
         counts = np.zeros(max(tables, default=0) + 1, np.int64)
         for shard, table in tables.items():
             counts[shard] = table.num_rows
-        everything = pa.concat_tables([tables[shard] for shard in sorted(tables)]) if tables else DOCUMENTS.empty_table()
+        everything = (
+            pa.concat_tables([tables[shard] for shard in sorted(tables)]) if tables else DOCUMENTS.empty_table()
+        )
         groups = everything["group"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
         return cls(np.cumsum(counts) - counts, groups, everything["shingles"].to_numpy().astype(np.int64))
 
