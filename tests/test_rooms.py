@@ -1,6 +1,7 @@
 """Who may import whom, and that a configuration is read without the heavy engines."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ JOB = {"pretrain.config", "pretrain.job", "pretrain.journal"}
 # Within pipelines: each room may import those after it, and none before it. `door` is a file, not a room; the package
 # itself opens it when asked.
 INNER = ("__init__", "cli", "door", "report", "past", "graph", "stages", "engine")
+# What roles of a family begin with (pipelines/engine/roles.py).
+FAMILY = re.compile(r"(measure|key|verdict|part|against)\.(?! )")
 HEAVY = ("torch", "megatron", "apache_beam", "numba")
 
 
@@ -109,6 +112,24 @@ def test_rooms_of_pipelines_point_one_way():
     assert arrows["__init__"].keys() == {"door"}
     assert upward(arrows) == []
     assert upward({"engine": {"graph": {"x.py"}}}) == ["engine -> graph: ['x.py']"]
+
+
+def spelled_roles(code: str) -> list[tuple[int, str]]:
+    """Strings that begin as a role of a family does: `measure.language`, f"part.{name}."."""
+    return sorted(
+        (node.lineno, node.value)
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and FAMILY.match(node.value)
+    )
+
+
+def test_one_file_spells_roles():
+    """Single roles are held by their type: mypy refuses a plain string where a Role is asked for."""
+    files = [file for room in ROOMS for file in sorted((HOME / room).rglob("*.py"))]
+    spelled = {file.relative_to(HOME).as_posix(): spelled_roles(file.read_text()) for file in files}
+    assert len(spelled.pop("pipelines/engine/roles.py")) == 5
+    assert {file: where for file, where in spelled.items() if where} == {}
+    assert spelled_roles('role = f"part.{name}." + "edition"\nrole.startswith("key.")') == [(1, "part."), (2, "key.")]
 
 
 def test_the_rule_sees_what_it_forbids(tmp_path):

@@ -13,6 +13,7 @@ from pipelines.engine.commit import Commit, Commits, Entry
 from pipelines.engine.files import Files, Listed, Posix
 from pipelines.engine.identity import FileHash, Json, digest_of, encode, library_versions
 from pipelines.engine.memory import USUAL_MEMORY
+from pipelines.engine.roles import Role
 
 # What later stages, reports and exports find in a result: shards of documents, of sides (split, union), of verdicts, of
 # a measure's columns, of tokens by component.
@@ -27,7 +28,7 @@ class Stage:
     kind: str
     version: int
     what: object
-    inputs: Mapping[str, "Stage"]
+    inputs: Mapping[Role, "Stage"]
     libraries: tuple[str, ...]
     file_hash: FileHash = field(repr=False, compare=False)
     makes: Makes = ""
@@ -58,19 +59,19 @@ class Item:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Inputs(Mapping[str, Artifact]):
+class Inputs(Mapping[Role, Artifact]):
     """Finished stages by role. Crosses to workers as names of folders; each manifest is loaded where it is read."""
 
-    def __init__(self, artifacts: Mapping[str, Artifact]) -> None:
-        self._artifacts: dict[str, Artifact | Reference] = dict(artifacts)
+    def __init__(self, artifacts: Mapping[Role, Artifact]) -> None:
+        self._artifacts: dict[Role, Artifact | Reference] = dict(artifacts)
 
-    def __getitem__(self, role: str) -> Artifact:
+    def __getitem__(self, role: Role) -> Artifact:
         artifact = self._artifacts[role]
         if isinstance(artifact, Reference):
             artifact = self._artifacts[role] = _artifact(artifact)
         return artifact
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Role]:
         return iter(self._artifacts)
 
     def __len__(self) -> int:
@@ -114,7 +115,7 @@ class Context:
     kind: str
     what: Any
     directory: Path
-    inputs: Mapping[str, Artifact]
+    inputs: Mapping[Role, Artifact]
     where: Mapping[str, Any]  # WHERE values a stage needs: name resolution, politeness, local paths
 
     def __post_init__(self) -> None:

@@ -11,7 +11,9 @@ from corpus.crawling.source import Crawl, CrawlSource
 from corpus.filters import LanguageRule
 from corpus.order import OrderError, check_mixture
 from corpus.sources.capture import SourceError
+from pipelines.engine import roles
 from pipelines.engine.identity import differences
+from pipelines.engine.roles import Role
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, StoreError
 from pipelines.graph.finished import Finished
@@ -55,7 +57,7 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
                 if isinstance(stage.what, TokenizerStage):
                     check_layout(config.model, config.train, config.layout, stage.what.vocabulary)
         for stage in trains:
-            names = components(stage.inputs["tokens"], found)
+            names = components(stage.inputs[roles.TOKENS], found)
             if names is not None:
                 check_mixture(config.mixture.weights, config.mixture.rest, names)
     except (LayoutError, OrderError) as error:
@@ -84,12 +86,12 @@ def check_contact(stage: Stage, site: "Site") -> None:
         )
 
 
-def check_columns(name: str, what: FilterStage | SplitStage, inputs: Mapping[str, Stage]) -> None:
+def check_columns(name: str, what: FilterStage | SplitStage, inputs: Mapping[Role, Stage]) -> None:
     """Refuse a rule on a column that its measure does not make."""
     for key, rule in sorted(what.rules.items()):
         for wanted in rule.reads():
             measure, _, column = wanted.partition(".")
-            made = inputs[f"measure.{measure}"].what.measure.schema.names  # type: ignore[attr-defined]
+            made = inputs[roles.measure(measure)].what.measure.schema.names  # type: ignore[attr-defined]
             if column not in made:
                 raise RecipeError(
                     f"recipe.{name}.rules.{key} reads {wanted!r}, but the measure {measure} makes no such column"
@@ -136,7 +138,7 @@ def _sources(stage: Stage) -> list[str]:
 
 def _languages(tokens: Stage) -> frozenset[str] | None:
     """Languages that the filters keep; None where no rule says which."""
-    judges = [stage.what for role, stage in tokens.inputs.items() if role.startswith("verdict.")]
+    judges = [tokens.inputs[role].what for role in roles.verdicts(tokens.inputs)]
     rules = [rule for what in judges if isinstance(what, FilterStage) for rule in what.rules.values()]
     kept = [frozenset(rule.languages) for rule in rules if isinstance(rule, LanguageRule)]
     return frozenset.intersection(*kept) if kept else None

@@ -6,7 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine import roles
 from pipelines.engine.identity import Json, RunName
+from pipelines.engine.roles import Role
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import StoreError
 from pipelines.graph.records import named, record_of
@@ -59,7 +61,7 @@ class FinishedView:
     run: str
     prefix: str  # of the names of its stages in the new graph
     records: Records
-    roles: Mapping[str, str]  # role -> name in the run
+    roles: Mapping[Role, str]  # role -> name in the run
 
     def stage(self, name: str) -> Finished:
         """One of the run's stages as an input."""
@@ -81,7 +83,7 @@ class FinishedView:
     def joined(self, measure: Json) -> Finished | None:
         """The run's joined measure of that edition, where the edition is a union."""
         for name, body in self.records.items():
-            of = body["inputs"].get("edition") == self.roles["edition"]
+            of = body["inputs"].get(roles.EDITION) == self.roles[roles.EDITION]
             if of and body["kind"] == "joined" and body["identity"]["what"]["measure"] == measure:
                 return self.stage(name)
         return None
@@ -95,18 +97,18 @@ def open_view(read: ReadRun, run: RunName, prefix: str) -> FinishedView:
     if last not in records:
         judged = [each for each, body in records.items() if body["makes"] in ("edition", "sides", "verdicts")]
         raise RunError(f"the run {name} has no stage {chosen!r} to read on from: name one of {judged}")
-    roles = _roles(records, last)
-    if "edition" not in roles:
+    seen = _roles(records, last)
+    if roles.EDITION not in seen:
         raise RunError(f"the stage {last} of run {name} tells of no documents: name a stage that judges or edits some")
-    return FinishedView(name, prefix, records, roles)
+    return FinishedView(name, prefix, records, seen)
 
 
-def _roles(records: Records, last: str) -> dict[str, str]:
+def _roles(records: Records, last: str) -> dict[Role, str]:
     """What a stage after `last` would read, by role, and the union that knows which rows of the edition count."""
-    roles: dict[str, str] = dict(records[last]["view"])
-    edition = records.get(roles.get("edition", ""), {"kind": "", "inputs": {}})
-    union = roles["edition"] if edition["kind"] == "union" else edition["inputs"].get("union", "")
-    return roles | ({"union": union} if union else {})
+    seen: dict[Role, str] = dict(records[last]["view"])
+    edition = records.get(seen.get(roles.EDITION, ""), {"kind": "", "inputs": {}})
+    union = seen[roles.EDITION] if edition["kind"] == "union" else edition["inputs"].get(roles.UNION, "")
+    return seen | ({roles.UNION: union} if union else {})
 
 
 def _last(records: Records) -> str:

@@ -51,14 +51,14 @@ def _same_yardstick(sessions: Sequence[Session]) -> None:
 
 def check_yardstick(cells: Sequence[Sequence[Stage]]) -> None:
     """Cells are compared on one held-out set with one tokenizer, or not at all: raise RecipeError otherwise."""
-    for role in ("held_out", "tokenizer"):
+    for kind in ("held_out", "tokenizer"):
         seen: dict[str, list[int]] = {}
         for number, stages in enumerate(cells, 1):
             for stage in stages:
-                if stage.kind == role or getattr(stage.what, "side", "") == role:
+                if stage.kind == kind or getattr(stage.what, "side", "") == kind:
                     seen.setdefault(stage.digest, []).append(number)
         if len(seen) > 1:
             raise RecipeError(
-                f"the cells have {len(seen)} different {role} stages (cells {sorted(seen.values())}): sweep only "
+                f"the cells have {len(seen)} different {kind} stages (cells {sorted(seen.values())}): sweep only "
                 "fields that leave the held-out set and the tokenizer as they are"
             )

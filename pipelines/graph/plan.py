@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.engine import roles
 from pipelines.engine.checksum import Checksums
 from pipelines.engine.execute import external
 from pipelines.engine.files import Posix
 from pipelines.engine.identity import Json, differences
+from pipelines.engine.roles import Role
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
 from pipelines.graph.checks import PlanError, check, check_end, check_name, nearest
@@ -217,7 +219,7 @@ def why_new(stage: Stage, earlier: list[EarlierRun]) -> str:
 
 
 def _told(stage: Stage, path: str, old: Json, new: Json) -> str:
-    role = path.removeprefix("inputs.")
+    role = Role(path.removeprefix("inputs."))
     if role != path:
         return f"input {stage.inputs[role].name if role in stage.inputs else role} changed"
     return f"{_setting(stage, path)}: {_short(old)} -> {_short(new)}"
@@ -232,10 +234,10 @@ def _setting(stage: Stage, path: str) -> str:
         return "run.steps" if field == "step" else field
     if stage.kind == "measure":
         group, _, measure = stage.name.partition(".")
-        return f"recipe.{group}.measures.{measure}.{field.removeprefix('measure.')}"
+        return f"recipe.{group}.measures.{measure}.{field.partition('.')[2]}"
     if stage.kind == "keys":
         group, _, key = stage.name.partition(".")
-        return f"recipe.{group}.keys.{key}.{field.removeprefix('key.')}"
+        return f"recipe.{group}.keys.{key}.{field.partition('.')[2]}"
     return f"recipe.{stage.name}.{field}"
 
 
@@ -261,7 +263,7 @@ def to_be_written(plan: Plan) -> dict[str, int]:
         if found is not None:
             sizes[stage.name] = sum(entry.bytes for entry in found.files.values()) or found.figures.get("bytes", 0)
             continue
-        read = stage.inputs.get("edition") or stage.inputs.get("source")
+        read = stage.inputs.get(roles.EDITION) or stage.inputs.get(roles.SOURCE)
         sizes[stage.name] = WRITTEN.get(stage.kind, 0.0) * (sizes.get(read.name, 0.0) if read else 0.0)
         new[stage.name] = round(sizes[stage.name])
     return new

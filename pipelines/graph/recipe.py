@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 from corpus.dedup import AnyKey, Bands, Key
 from corpus.measures import AnyMeasure, Signature
 from corpus.plugins import plugins
+from pipelines.engine import roles
 from pipelines.engine.identity import FileHash, RunName, StageName, canonical_json, encode
+from pipelines.engine.roles import Role
 from pipelines.engine.stage import Program, Stage
 from pipelines.graph.finished import ReadRun, RunError, no_runs, open_view
 from pipelines.graph.kinds import GROUP, StageKind, plugin_kind
@@ -109,13 +111,13 @@ class Builder:
                 self.graph.views[name] = kind.build(self, name, spec)
         return self.graph.views[name]
 
-    def stage(self, name: str, kind: str, what: object, inputs: Mapping[str, Stage], *more: str) -> Stage:
+    def stage(self, name: str, kind: str, what: object, inputs: Mapping[Role, Stage], *more: str) -> Stage:
         """Add a stage that is `what`; `more` libraries decide its output, beside those of its program."""
         how = program(kind)
         libraries = tuple(sorted({*how.libraries, *more}))
         return self.graph.add(Stage(name, kind, how.version, what, dict(inputs), libraries, self._file_hash, how.makes))
 
-    def measured(self, name: str, view: View, wanted: Iterable[str]) -> dict[str, Stage]:
+    def measured(self, name: str, view: View, wanted: Iterable[str]) -> dict[Role, Stage]:
         """Measures of the view's edition as inputs by role. Raises RecipeError."""
         missing = [measure for measure in wanted if measure not in view.measures]
         if missing:
@@ -123,7 +125,7 @@ class Builder:
                 f"recipe.{name} reads the measures {missing}, which no measure stage before it makes; "
                 f"there are {sorted(view.measures)}: add them to a measure stage of the same edition"
             )
-        return {f"measure.{measure}": view.measures[measure] for measure in wanted}
+        return {roles.measure(measure): view.measures[measure] for measure in wanted}
 
     def seen(self, name: str, spec: Any, *, split: bool) -> View:  # noqa: ANN401
         """What a stage sees through its first input: an edition, and a split if it needs one. Raises RecipeError."""
@@ -146,19 +148,24 @@ class Builder:
                 "documents without a URL are known by it, so give each extract stage its own"
             )
         self._names[spec.source] = name
-        return View(edition=self.stage(name, "extract", spec, {"source": source}, *spec.libraries()))
+        return View(edition=self.stage(name, "extract", spec, {roles.SOURCE: source}, *spec.libraries()))
 
     def _union(self, name: str, spec: UnionStage) -> View:
         views = {part: self._union_part(name, part, before) for part, before in sorted(spec.parts.items())}
-        inputs = {f"part.{part}.{role}": stage for part, view in views.items() for role, stage in view.roles().items()}
+        inputs: dict[Role, Stage] = {}
+        for part, view in views.items():
+            inputs |= roles.of_part(part, view.roles())
         edition = self.stage(name, "union", spec, inputs)
         shared = set.intersection(*(set(view.measures) for view in views.values())) if views else set()
         measures = {}
         for key in sorted(shared):
-            parts = {f"part.{part}.measure": view.measures[key] for part, view in views.items()}
-            if len({_measure_of(stage) for stage in parts.values()}) == 1:  # others cannot be one measure of the union
-                what = JoinedWhat(getattr(next(iter(parts.values())).what, "measure"))  # noqa: B009
-                measures[key] = self.stage(f"{name}.{key}", "joined", what, {"edition": edition, **parts})
+            inputs = {roles.EDITION: edition}
+            for part, view in views.items():
+                inputs |= roles.of_part(part, {roles.JOINED: view.measures[key]})
+            several = [view.measures[key] for view in views.values()]
+            if len({_measure_of(stage) for stage in several}) == 1:  # others cannot be one measure of the union
+                what = JoinedWhat(getattr(several[0].what, "measure"))  # noqa: B009
+                measures[key] = self.stage(f"{name}.{key}", "joined", what, inputs)
         return View(edition=edition, measures=measures, union=edition)
 
     def _union_part(self, name: str, part: str, before: str) -> View:
@@ -193,7 +200,7 @@ class Builder:
             made[key] = self._add_measure(f"{name}.{key}", each, _edition_of(view))
         return replace(view, measures=made)
 
-    def _add_measure(self, name: str, measure: AnyMeasure, inputs: Mapping[str, Stage]) -> Stage:
+    def _add_measure(self, name: str, measure: AnyMeasure, inputs: Mapping[Role, Stage]) -> Stage:
         return self.stage(name, "measure", OneMeasure(measure=measure), inputs, *getattr(measure, "libraries", ()))
 
     def _keys(self, name: str, spec: KeysStage) -> View:
@@ -206,10 +213,10 @@ class Builder:
             made[key] = self._add_key(f"{name}.{key}", each, {**_edition_of(view), **measures})
         return replace(view, keys=made)
 
-    def _add_key(self, name: str, key: AnyKey, inputs: Mapping[str, Stage]) -> Stage:
+    def _add_key(self, name: str, key: AnyKey, inputs: Mapping[Role, Stage]) -> Stage:
         return self.stage(name, "keys", OneKey(key=key), inputs, *getattr(key, "libraries", ()))
 
-    def keyed(self, name: str, view: View, wanted: Iterable[str], *, spans: bool = False) -> dict[str, Stage]:
+    def keyed(self, name: str, view: View, wanted: Iterable[str], *, spans: bool = False) -> dict[Role, Stage]:
         """Keys of the view's edition as inputs by role, of documents or of `spans`, and the one measure that verifies
         similar ones. Raises RecipeError."""
         if missing := [key for key in wanted if key not in view.keys]:
@@ -230,7 +237,7 @@ class Builder:
                 f"recipe.{name}.keys={sorted(keys)} are verified by {sorted(similar)}: name keys of one signature"
             )
         measures = self.measured(name, view, [column.partition(".")[0] for column in similar])
-        return {**{f"key.{key}": stage for key, stage in keys.items()}, **measures}
+        return {**{roles.key(key): stage for key, stage in keys.items()}, **measures}
 
     def _split(self, name: str, spec: SplitStage) -> View:
         view = self.seen(name, spec, split=False)
@@ -251,7 +258,7 @@ class Builder:
             inputs |= self._against(name, alias, run, inputs)
         return replace(view, verdicts=(*view.verdicts, self.stage(name, "dedupe", spec, inputs)))
 
-    def _against(self, name: str, alias: str, run: RunName, own: Mapping[str, Stage]) -> dict[str, Stage]:
+    def _against(self, name: str, alias: str, run: RunName, own: Mapping[Role, Stage]) -> dict[Role, Stage]:
         """A finished run's documents with the measures and keys that `own` ones are compared by, as inputs by role.
 
         Those that the run has made are found by their digests; others are made of its edition.
@@ -260,20 +267,20 @@ class Builder:
             view = open_view(self._runs, run, f"{name}.{alias}")
         except RunError as error:
             raise RecipeError(f"recipe.{name}.against.{alias}={run!r}: {error}") from None
-        roles: dict[str, Stage] = {role: self.graph.add(view.stage(of)) for role, of in sorted(view.roles.items())}
-        edition = {role: stage for role, stage in roles.items() if role in ("edition", "union")}
-        keys = {role: stage for role, stage in own.items() if role.startswith("key.")}
-        read = {role: stage for key in keys.values() for role, stage in key.inputs.items()}
-        measures = {role: stage for role, stage in read.items() if role.startswith("measure.")}
-        for role, stage in sorted(measures.items()):
-            what = getattr(stage.what, "measure")  # noqa: B009
-            there = view.joined(encode(what, self._file_hash))
-            made = f"{name}.{alias}.{role}"
-            roles[role] = self.graph.add(there) if there else self._add_measure(made, what, edition)
-        for role, stage in sorted(keys.items()):
-            inputs = {**edition, **{of: roles[of] for of in stage.inputs if of.startswith("measure.")}}
-            roles[role] = self._add_key(f"{name}.{alias}.{role}", getattr(stage.what, "key"), inputs)  # noqa: B009
-        return {f"against.{alias}.{role}": stage for role, stage in roles.items()}
+        there: dict[Role, Stage] = {role: self.graph.add(view.stage(of)) for role, of in sorted(view.roles.items())}
+        edition = {role: stage for role, stage in there.items() if role in (roles.EDITION, roles.UNION)}
+        keys = [own[role] for role in roles.keys(own).values()]
+        read = {role: stage for key in keys for role, stage in key.inputs.items()}
+        for role in roles.measures(read).values():
+            what = getattr(read[role].what, "measure")  # noqa: B009
+            joined = view.joined(encode(what, self._file_hash))
+            there[role] = (
+                self.graph.add(joined) if joined else self._add_measure(f"{name}.{alias}.{role}", what, edition)
+            )
+        for role in roles.keys(own).values():
+            inputs = {**edition, **{of: there[of] for of in roles.measures(own[role].inputs).values()}}
+            there[role] = self._add_key(f"{name}.{alias}.{role}", getattr(own[role].what, "key"), inputs)  # noqa: B009
+        return roles.of_run(alias, there)
 
     def _decontaminate(self, name: str, spec: DecontaminateStage) -> View:
         view = self.seen(name, spec, split=True)
@@ -290,7 +297,7 @@ class Builder:
         if tokenizer is None:
             raise RecipeError(f"recipe.{name}.tokenizer={spec.tokenizer!r} is no tokenizer stage")
         wanted = [] if spec.components == "source" else ["language"]
-        inputs = {**view.roles(), **self.measured(name, view, wanted), "tokenizer": tokenizer}
+        inputs = {**view.roles(), **self.measured(name, view, wanted), roles.TOKENIZER: tokenizer}
         self.stage(name, "tokenize", spec, inputs)
         return view
 
@@ -335,7 +342,7 @@ def _check_names(name: str, spec: Any) -> None:  # noqa: ANN401
     held = [(each.name, getattr(spec, each.name)) for each in dataclasses.fields(spec)]
     keys = [(field, key) for field, value in held if isinstance(value, Mapping) and _by_name(value) for key in value]
     for where, key in [("", name), *keys]:
-        if not key or "." in key:
+        if not roles.is_name(key):
             path = f"recipe.{name}.{where}" if where else "recipe"
             raise RecipeError(f"{path} has the name {key!r}: give one without a dot")
 
@@ -363,9 +370,9 @@ def _check_bands(name: str, key: Bands, view: View) -> None:
         )
 
 
-def _edition_of(view: View) -> dict[str, Stage]:
+def _edition_of(view: View) -> dict[Role, Stage]:
     """The edition, and the union that knows which of its rows count, as inputs by role."""
-    return {"edition": _there(view.edition), **({} if view.union is None else {"union": view.union})}
+    return {roles.EDITION: _there(view.edition), **({} if view.union is None else {roles.UNION: view.union})}
 
 
 def _there(stage: Stage | None) -> Stage:

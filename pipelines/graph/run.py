@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.engine import roles
 from pipelines.engine.execute import make, owned
 from pipelines.engine.files import explained
 from pipelines.engine.memory import PeakMemory, worker_memory
@@ -197,12 +198,12 @@ def _settle(session: Session, stage: Stage, cells: list[Session]) -> None:
 
 def _together(session: Session, stage: Stage, cells: list[Session]) -> list[Stage]:
     """All missing measures of the same edition, in any cell: one pass makes them."""
-    edition = stage.inputs["edition"].digest
+    edition = stage.inputs[roles.EDITION].digest
     same = {
         other.digest: other
         for cell in cells
         for other in cell.plan.stages()
-        if other.kind == "measure" and other.inputs["edition"].digest == edition
+        if other.kind == "measure" and other.inputs[roles.EDITION].digest == edition
     }
     return [other for other in same.values() if not session.has(other) and session.plan.found(other) is None]
 

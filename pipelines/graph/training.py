@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from pipelines.engine import roles
 from pipelines.engine.identity import FileHash
+from pipelines.engine.roles import Role
 from pipelines.engine.stage import Stage
 from pipelines.graph.recipe import Graph, RecipeError, program
 from pipelines.stages.tokenize import TokenizeStage
@@ -19,15 +21,15 @@ def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: 
     if tokens is None or held_out is None:
         return graph
 
-    def stage(name: str, kind: str, of: object, inputs: Mapping[str, Stage]) -> Stage:
+    def stage(name: str, kind: str, of: object, inputs: Mapping[Role, Stage]) -> Stage:
         made = program(kind)
         return graph.add(Stage(name, kind, made.version, of, dict(inputs), made.libraries, file_hash))
 
-    train = stage("train", "train", what, {"tokens": tokens})
+    train = stage("train", "train", what, {roles.TOKENS: tokens})
     # Initial weights know nothing of the corpus: cells of a filter sweep share this one.
     start = UntrainedWhat(what.model, what.train.seed, what.precision, evaluation)
-    untrained = stage("untrained", "evaluate", start, {"held_out": held_out})
-    inputs = {"train": train, "tokens": tokens, "held_out": held_out, "untrained": untrained}
+    untrained = stage("untrained", "evaluate", start, {roles.HELD_OUT: held_out})
+    inputs = {roles.TRAJECTORY: train, roles.TOKENS: tokens, roles.HELD_OUT: held_out, roles.UNTRAINED: untrained}
     stage("evaluate", "evaluate", EvaluateWhat(evaluation, steps), inputs)
     return graph
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipelines.engine import roles
+from pipelines.engine.roles import Role
 from pipelines.engine.stage import Stage
 
 
@@ -34,17 +36,9 @@ class View:
                         f"{stage.makes or 'nothing'}: declare it with makes={makes!r}"
                     )
 
-    def roles(self) -> dict[str, Stage]:
+    def roles(self) -> dict[Role, Stage]:
         """Edition, split and verdicts as inputs by role."""
-        out: dict[str, Stage] = {}
-        if self.edition is not None:
-            out["edition"] = self.edition
-        sides = self.split or self.union
-        if sides is not None:
-            out["sides"] = sides
-        for index, stage in enumerate(self.verdicts):
-            out[f"verdict.{index:02d}"] = stage
-        return out
+        return roles.chain(self.edition, self.split or self.union, self.verdicts)
 
 
 @dataclass

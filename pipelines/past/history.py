@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from corpus.verdict import Tally
+from pipelines.engine import roles
+from pipelines.engine.roles import Role
 from pipelines.engine.stage import Context, Makes
 from pipelines.engine.store import Artifact, Store, StoreError
 from pipelines.graph.records import named, record_of, records
@@ -25,8 +27,8 @@ class Past:
     reused: bool
     seconds: float
     identity: Mapping[str, Any]
-    inputs: Mapping[str, str]
-    view: Mapping[str, str]  # what a stage after it sees, by role
+    inputs: Mapping[Role, str]
+    view: Mapping[Role, str]  # what a stage after it sees, by role
 
     @property
     def what(self) -> Mapping[str, Any]:
@@ -159,7 +161,7 @@ class History:
         for name in self.artifact(stage).names("verdicts"):
             yield name, first + int(name.rpartition("-")[2])
 
-    def context(self, stages: Mapping[str, Past]) -> Context:
+    def context(self, stages: Mapping[Role, Past]) -> Context:
         """Some stages' results as inputs by role, for the functions that stages themselves use."""
         return Context(self.name, "history", None, self.root, {r: self.artifact(s) for r, s in stages.items()}, {})
 
@@ -212,13 +214,11 @@ class Trunk:
         """The stage that tells who is in before the verdicts: the split, or else the union."""
         return self.split or self.union
 
-    def roles(self, verdicts: int | None = None) -> dict[str, Past]:
+    def roles(self, verdicts: int | None = None) -> dict[Role, Past]:
         """Inputs by role, with the first `verdicts` verdict stages (all by default)."""
-        out = {"edition": self.editions[-1]} if self.editions else {}
-        if self.sides is not None:
-            out["sides"] = self.sides
-        out |= {f"verdict.{index:02d}": stage for index, stage in enumerate(self.verdicts[:verdicts])}
-        return out | {f"measure.{name}": stage for name, stage in self.measures.items()}
+        last = self.editions[-1] if self.editions else None
+        measures = {roles.measure(name): stage for name, stage in self.measures.items()}
+        return roles.chain(last, self.sides, self.verdicts[:verdicts]) | measures
 
 
 def _trunk(history: History) -> Trunk:
@@ -226,19 +226,19 @@ def _trunk(history: History) -> Trunk:
     sides = {stage.what["side"]: stage for stage in history.of_kind("tokenize")}
     tokens = sides.get("train")
     for trained in history.of_kind("train"):
-        tokens = stages[trained.inputs["tokens"]]
+        tokens = stages[trained.inputs[roles.TOKENS]]
     # A run that stopped early has no training tokens: its last judged or written stage stands for them.
     ends = [tokens] if tokens else history.making("edition", "sides", "verdicts")
     end = ends[-1] if ends else None
     inputs = dict(end.view) if end else {}
     chain = _chain(stages, inputs)
     editions, verdicts = list(chain.editions), [stage for stage in chain.verdicts if stage.makes == "verdicts"]
-    split = stages.get(inputs.get("sides", ""))
+    split = stages.get(inputs.get(roles.SIDES, ""))
     edition = editions[-1].name if editions else ""
     measures = {
         stage.name.rpartition(".")[2]: stage
         for stage in history.making("measure")
-        if stage.inputs["edition"] == edition
+        if stage.inputs[roles.EDITION] == edition
     }
     union = editions[0] if editions and editions[0].kind == "union" else None
     parts = _parts(stages, union) if union else {}
@@ -246,25 +246,23 @@ def _trunk(history: History) -> Trunk:
     return Trunk(tuple(editions), split, tuple(verdicts), measures, tokens, sides.get("held_out"), parts)
 
 
-def _chain(stages: Mapping[str, Past], inputs: Mapping[str, str]) -> Chain:
+def _chain(stages: Mapping[str, Past], inputs: Mapping[Role, str]) -> Chain:
     """The editions before a stage, back to the first or to a union, and the verdict stages it reads."""
     editions: list[Past] = []
-    last = stages.get(inputs.get("edition", ""))
+    last = stages.get(inputs.get(roles.EDITION, ""))
     while last is not None:
         editions.insert(0, last)
-        last = stages.get(last.inputs.get("edition", ""))
-    verdicts = [stages[inputs[role]] for role in sorted(inputs) if role.startswith("verdict.")]
-    split = stages.get(inputs.get("sides", ""))
+        last = stages.get(last.inputs.get(roles.EDITION, ""))
+    verdicts = [stages[inputs[role]] for role in roles.verdicts(inputs)]
+    split = stages.get(inputs.get(roles.SIDES, ""))
     return Chain(tuple(editions), (*((split,) if split and split.kind == "split" else ()), *verdicts))
 
 
 def _parts(stages: Mapping[str, Past], union: Past) -> dict[str, Chain]:
-    out = {}
-    for part in sorted(union.what["parts"]):
-        prefix = f"part.{part}."
-        roles = {role.removeprefix(prefix): name for role, name in union.inputs.items() if role.startswith(prefix)}
-        out[part] = _chain(stages, roles)
-    return out
+    return {
+        part: _chain(stages, {own: union.inputs[role] for own, role in chain.items()})
+        for part, chain in roles.parts(union.inputs).items()
+    }
 
 
 def histories(root: Path) -> list[History]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.document import canonical_url, key_prefix, raw_ids
+from pipelines.engine import roles
 from pipelines.engine.store import Artifact
 from pipelines.graph.records import named
 from pipelines.past.history import History, Past, open_run
@@ -59,7 +60,7 @@ def paths(history: History, key: str) -> Iterator[tuple[str, Past, str]]:
     As typed from the working folder, or as it is called within a source.
     """
     for extract in history.of_kind("extract"):
-        name, source = extract.what["source"], history.stages[extract.inputs["source"]]
+        name, source = extract.what["source"], history.stages[extract.inputs[roles.SOURCE]]
         if source.kind != "files" or not key:
             continue
         given = Path(key).expanduser().absolute()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.engine import roles
 from pipelines.engine.store import Artifact, StoreError, shard_name
 from pipelines.past.history import History, Past
 from pipelines.past.masked import masked_column, masked_texts, unmasked
@@ -238,7 +239,7 @@ def tokenizer(history: History) -> "Tokenizer":
     from tokenizers import Tokenizer
 
     stage = token_stages(history, "all")[0]
-    return Tokenizer.from_file(str(history.artifact(history.stages[stage.inputs["tokenizer"]]).path("tokenizer")))
+    return Tokenizer.from_file(str(history.artifact(history.stages[stage.inputs[roles.TOKENIZER]]).path("tokenizer")))
 
 
 def token_shards(history: History, side: Side = "train", *, raw: bool = False) -> dict[str, pa.Table]:

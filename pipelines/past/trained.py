@@ -8,6 +8,7 @@ import numpy as np
 
 from corpus.document import raw_ids
 from corpus.order import Component, Order, Span
+from pipelines.engine import roles
 from pipelines.engine.store import Artifact
 from pipelines.past.history import History, Past
 from pretrain.journal import Row, effective, read
@@ -64,7 +65,7 @@ class Training:
         return Order(components, mixture["weights"], length, seed, mixture["rest"])
 
     def _tokens(self) -> Artifact:
-        return self.history.artifact(self.history.stages[self.stage.inputs["tokens"]])
+        return self.history.artifact(self.history.stages[self.stage.inputs[roles.TOKENS]])
 
 
 def training(history: History) -> Training | None:

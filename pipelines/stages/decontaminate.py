@@ -16,6 +16,7 @@ from pydantic import Field
 
 from corpus.configuration import Doc, configuration
 from corpus.verdict import VERDICT
+from pipelines.engine import roles
 from pipelines.engine.identity import UNICODE, StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
@@ -116,7 +117,7 @@ def _totals(context: Context) -> Totals:
         "largest_share": max((part[2] for part in parts), default=0.0),
     }
     figures = {
-        "edition": context.inputs["edition"].digest,
+        "edition": context.inputs[roles.EDITION].digest,
         "index": context.commit(INDEX, ITEM).figures,
         "remaining_overlap": remaining,
     }

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from corpus.configuration import Doc, configuration
 from corpus.verdict import VERDICT
+from pipelines.engine import roles
 from pipelines.engine.identity import RunName, StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
@@ -71,7 +72,7 @@ def _phases(job: Job) -> Iterator[Phase]:
 
 
 def _totals(context: Context) -> Totals:
-    figures = {"edition": context.inputs["edition"].digest, "candidate_pairs": compared(context)}
+    figures = {"edition": context.inputs[roles.EDITION].digest, "candidate_pairs": compared(context)}
     return Totals(sum_tallies(context.commits("judge").values()), figures)
 
 

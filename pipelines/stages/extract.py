@@ -23,6 +23,7 @@ from corpus.sources.capture import Piece
 from corpus.sources.source import pieces, read
 from corpus.sources.source import wanted as looked_for
 from corpus.verdict import Count, Tally, count_ids
+from pipelines.engine import roles
 from pipelines.engine.identity import StageName
 from pipelines.engine.shuffle import FAN_OUT, Rows, Shuffle, bucket_of, shard_count
 from pipelines.engine.sort import Sorter
@@ -74,7 +75,7 @@ class NoDocumentsError(ValueError):
 
 
 def _pieces(context: Context) -> list[Piece]:
-    snapshot = context.inputs["source"]
+    snapshot = context.inputs[roles.SOURCE]
     if snapshot.figures.get("segments") == 0:  # a crawl that reached no one
         raise NoDocumentsError(_nothing(context, Tally()))
     return pieces(context.where["source"], snapshot.directory / "warc")
@@ -83,7 +84,7 @@ def _pieces(context: Context) -> list[Piece]:
 def scatter_piece(work: Work, attempt: Attempt) -> None:
     """Extract one piece of the source into files by ranges of ids."""
     what, piece, size = work.context.what, work.arguments["piece"], 0
-    snapshot = work.context.inputs["source"]
+    snapshot = work.context.inputs[roles.SOURCE]
     for entry in piece.entries if snapshot.files else ():
         snapshot.path(Path(entry.path).name)  # a crawl wrote it: its bytes are those promised, or there is no result
     captures = read(work.context.where["source"], piece)
@@ -204,7 +205,7 @@ def _nothing(context: Context, tally: Tally) -> str:
     found = {reason: count.documents for reason, count in tally.dropped.items()}
     place, way_out = f"recipe.{name}", f"change recipe.{name}, or mend what it leads to and set run.snapshot=new"
     if source.kind == "crawl":
-        found |= {word: count for word, count in context.inputs["source"].figures["outcomes"].items() if count}
+        found |= {word: count for word, count in context.inputs[roles.SOURCE].figures["outcomes"].items() if count}
     else:
         place, way_out = f"{place}.path={str(source.path)!r}", f"name other files, or set recipe.{name}'s other fields"
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(found.items())) or "no record at all"

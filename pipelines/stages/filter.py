@@ -12,6 +12,7 @@ from corpus.configuration import Doc, configuration
 from corpus.filters import AnyRule
 from corpus.rule import Rule, ordered
 from corpus.verdict import VERDICT
+from pipelines.engine import roles
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
@@ -72,7 +73,7 @@ def _judge(job: Job) -> Phase:
 
 
 def _totals(context: Context) -> Totals:
-    return Totals(sum_tallies(context.commits("judge").values()), {"edition": context.inputs["edition"].digest})
+    return Totals(sum_tallies(context.commits("judge").values()), {"edition": context.inputs[roles.EDITION].digest})
 
 
 PROGRAM = Program("filter", 1, ("pyarrow", "numpy"), (_judge,), _totals, due=due, makes="verdicts")

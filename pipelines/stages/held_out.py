@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.segment import shingle_hashes
+from pipelines.engine import roles
 from pipelines.engine.attempt import Attempt
 from pipelines.engine.shuffle import Rows, Shuffle, bucket_of_key
 from pipelines.engine.stage import Context, Item, Job, Phase, Work
@@ -102,7 +103,7 @@ def scatter_held_out(shard: Shard, attempt: Attempt) -> None:
     held, seen = shard.side() == HELD_OUT, 0
     if not held.any():
         return  # of many shards few have any
-    groups = shard.context.inputs["sides"].table(shard.named("sides"), ["group"])["group"].combine_chunks()
+    groups = shard.context.inputs[roles.SIDES].table(shard.named("sides"), ["group"])["group"].combine_chunks()
     sizes = [np.empty(0, np.int64)]
     with SHUFFLE.scatter(shard, attempt, 1) as sorters:
         for base, batch in shard.text_batches():

@@ -13,6 +13,7 @@ from corpus.configuration import Doc, configuration
 from corpus.dedup import SCHEMAS, AnyKey, Key, SpanKey
 from corpus.measure import MeasureError
 from corpus.verdict import Tally, count_ids
+from pipelines.engine import roles
 from pipelines.engine.identity import UNICODE, StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, StoreError, sum_tallies
@@ -76,7 +77,7 @@ def _keys(job: Job) -> Phase:
 
 
 def _totals(context: Context) -> Totals:
-    commits, edition = context.commits("keys"), context.inputs["edition"]
+    commits, edition = context.commits("keys"), context.inputs[roles.EDITION]
     for name, commit in commits.items():
         rows, wanted = commit.files[f"keys-{name}"].rows, edition.files[f"documents-{name}"].rows
         if rows != wanted:

@@ -11,6 +11,7 @@ from corpus.document import DOCUMENT
 from corpus.measure import checked
 from corpus.measures import AnyMeasure
 from corpus.verdict import Tally, count_ids
+from pipelines.engine import roles
 from pipelines.engine.identity import UNICODE, StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, StoreError, sum_tallies
@@ -57,11 +58,14 @@ def _measure(job: Job) -> Phase:
 
 def _totals(context: Context) -> Totals:
     for name, commit in context.commits("measure").items():
-        rows, wanted = commit.files[f"columns-{name}"].rows, context.inputs["edition"].files[f"documents-{name}"].rows
+        rows, wanted = (
+            commit.files[f"columns-{name}"].rows,
+            context.inputs[roles.EDITION].files[f"documents-{name}"].rows,
+        )
         if rows != wanted:
             raise StoreError(f"{context.name}, shard {name}: {rows} rows of columns for {wanted} documents")
     tally = sum_tallies(context.commits("measure").values())
-    return Totals(tally, {"edition": context.inputs["edition"].digest})
+    return Totals(tally, {"edition": context.inputs[roles.EDITION].digest})
 
 
 PROGRAM = Program(

@@ -1,6 +1,6 @@
 """A home shard as a stage sees it: its documents, which of them are still in, what was measured of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from corpus.document import raw_ids
 from corpus.verdict import Count
+from pipelines.engine import roles
+from pipelines.engine.roles import Role
 from pipelines.engine.stage import Context, Item, Phase, Work
 from pipelines.engine.store import Artifact, StoreError, shard_name
 
@@ -36,7 +38,7 @@ class Shard(Work):
     @property
     def edition(self) -> Artifact:
         """The edition that the shard is of."""
-        return self.context.inputs["edition"]
+        return self.context.inputs[roles.EDITION]
 
     def table(self, columns: list[str]) -> pa.Table:
         """Columns of the shard's documents."""
@@ -62,9 +64,9 @@ class Shard(Work):
     @cached_property
     def counted(self) -> Mask:
         """Rows that the edition counts: all but those that a union before it has dropped, whose rows it keeps."""
-        return self.side("union") == TRAIN if "union" in self.context.inputs else np.ones(self.rows, bool)
+        return self.side(roles.UNION) == TRAIN if roles.UNION in self.context.inputs else np.ones(self.rows, bool)
 
-    def side(self, role: str = "sides") -> npt.NDArray[np.uint8]:
+    def side(self, role: Role = roles.SIDES) -> npt.NDArray[np.uint8]:
         """Side of each document, as the last split or union before the stage tells."""
         sides: npt.NDArray[np.uint8] = self.context.inputs[role].table(self.named("sides"), ["side"])["side"].to_numpy()
         return sides
@@ -72,25 +74,25 @@ class Shard(Work):
     def came_in(self, side: int = TRAIN) -> Mask:
         """Rows that reach the stage: on `side`, and dropped by no verdict stage before it."""
         inputs = self.context.inputs
-        mask: Mask = self.side() == side if "sides" in inputs else np.full(self.rows, side == TRAIN)
+        mask: Mask = self.side() == side if roles.SIDES in inputs else np.full(self.rows, side == TRAIN)
         for verdicts in verdict_inputs(self.context):
             mask[verdicts.table(self.named("verdicts"), ["row"])["row"].to_numpy()] = False
         return mask
 
     def measured(self, measure: str, columns: list[str] | None = None) -> pa.Table:
         """A measure's columns; refused when they are of another edition."""
-        return self._aligned("measure", measure, "columns", columns)
+        return self._aligned(roles.measure(measure), "columns", columns)
 
     def keys(self, key: str, columns: list[str] | None = None) -> pa.Table:
         """A key's rows (corpus.dedup.SCHEMAS), one a document; refused when they are of another edition."""
-        return self._aligned("key", key, "keys", columns)
+        return self._aligned(roles.key(key), "keys", columns)
 
-    def _aligned(self, kind: str, name: str, part: str, columns: list[str] | None) -> pa.Table:
-        artifact, edition = self.context.inputs[f"{kind}.{name}"], self.edition
+    def _aligned(self, role: Role, part: str, columns: list[str] | None) -> pa.Table:
+        artifact, edition = self.context.inputs[role], self.edition
         of = artifact.figures["edition"]
         if of != edition.digest:
             raise StoreError(
-                f"stage {self.context.name} reads {kind} {name} of edition {of}, but judges edition "
+                f"stage {self.context.name} reads {role} of edition {of}, but judges edition "
                 f"{edition.digest}: put its stage after the edition that is judged"
             )
         rows = artifact.files[self.named(part)].rows
@@ -103,13 +105,19 @@ class Shard(Work):
 
 
 def shard_phase(
-    name: str, context: Context, function: object, *, role: str = "edition", scratch: bool = False, joint: bool = False
+    name: str,
+    context: Context,
+    function: object,
+    *,
+    role: Role = roles.EDITION,
+    scratch: bool = False,
+    joint: bool = False,
 ) -> Phase:
     """A phase of `function(shard, attempt)`, one item a home shard of the edition."""
     return Phase(name, shard_items(context, role), function, scratch, Shard, joint)  # type: ignore[arg-type]
 
 
-def shard_items(context: Context, role: str = "edition") -> list[Item]:
+def shard_items(context: Context, role: Role = roles.EDITION) -> list[Item]:
     """One item a home shard of the edition."""
     edition = context.inputs[role]
     return [Item(name.rpartition("-")[2], edition.files[name].bytes) for name in edition.names("documents")]
@@ -137,10 +145,9 @@ def text_bytes(edition: Artifact) -> int:
     return size
 
 
-def narrowed(context: Context, prefix: str) -> Context:
-    """The view of a chain that stands among the inputs under a prefix: its inputs by the roles they have there."""
-    roles = (role for role in context.inputs if role.startswith(prefix))
-    return replace(context, inputs={role.removeprefix(prefix): context.inputs[role] for role in roles}, what=None)
+def narrowed(context: Context, chain: Mapping[Role, Role]) -> Context:
+    """The view of a chain that stands among the inputs (`roles.parts`, `roles.runs`): its inputs by its own roles."""
+    return replace(context, inputs={own: context.inputs[role] for own, role in chain.items()}, what=None)
 
 
 NO_IDS = np.empty(0, "V16")
@@ -151,7 +158,7 @@ def kept_among(chain: Context, raw: npt.NDArray[np.void]) -> npt.NDArray[np.void
     if not len(raw):
         return NO_IDS
     kept = [NO_IDS]
-    for number in shards_of_ids(shard_count_runs(chain.inputs["edition"]), raw[0].tobytes(), raw[-1].tobytes()):
+    for number in shards_of_ids(shard_count_runs(chain.inputs[roles.EDITION]), raw[0].tobytes(), raw[-1].tobytes()):
         shard = Shard(chain, number)
         kept.append(raw_ids(shard.ids)[shard.came_in()])
     return np.concatenate(kept)
@@ -159,19 +166,19 @@ def kept_among(chain: Context, raw: npt.NDArray[np.void]) -> npt.NDArray[np.void
 
 def verdict_inputs(context: Context) -> list[Artifact]:
     """The verdict stages before this one, in their order."""
-    return [context.inputs[role] for role in sorted(context.inputs) if role.startswith("verdict.")]
+    return [context.inputs[role] for role in roles.verdicts(context.inputs)]
 
 
 def due_of_edition(context: Context) -> Count:
     """Documents that must come into a stage that goes through a whole edition, whoever has dropped them since."""
-    return context.inputs["union" if "union" in context.inputs else "edition"].tally.kept
+    return context.inputs[roles.UNION if roles.UNION in context.inputs else roles.EDITION].tally.kept
 
 
 def due(context: Context) -> Count:
     """Documents that must come into a stage: those its predecessor kept."""
     if getattr(context.what, "side", "") == "held_out":
-        return context.inputs["sides"].tally.dropped.get("held_out", Count())
+        return context.inputs[roles.SIDES].tally.dropped.get("held_out", Count())
     before = verdict_inputs(context)[-1:] or [
-        context.inputs[role] for role in ("sides", "edition") if role in context.inputs
+        context.inputs[role] for role in (roles.SIDES, roles.EDITION) if role in context.inputs
     ]
     return before[0].tally.kept

@@ -19,6 +19,7 @@ from corpus.configuration import Doc, configuration
 from corpus.document import raw_ids
 from corpus.filters import AnyRule
 from corpus.verdict import VERDICT, Count, Tally, count_ids
+from pipelines.engine import roles
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
@@ -133,7 +134,7 @@ def _phases(job: Job) -> Iterator[Phase]:
 def _totals(context: Context) -> Totals:
     commits = context.commits("assign").values()
     figures = {
-        "edition": context.inputs["edition"].digest,
+        "edition": context.inputs[roles.EDITION].digest,
         "largest_group": max((commit.figures["largest_group"] for commit in commits), default=0),
         "too_large_to_hold_out": sum(commit.figures["too_large_to_hold_out"] for commit in commits),
     }

@@ -9,10 +9,11 @@ from corpus.configuration import Doc, configuration
 from corpus.document import byte_sizes, tokens_schema
 from corpus.tokenize import Encoder
 from corpus.verdict import Tally, count_ids
+from pipelines.engine import roles
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
-from pipelines.stages.shard import HELD_OUT, TRAIN, Shard, due, shard_phase
+from pipelines.stages.shard import HELD_OUT, TRAIN, Shard, due, shard_phase, verdict_inputs
 
 
 @configuration
@@ -31,7 +32,7 @@ class TokenizeStage:
 def tokenize_shard(shard: Shard, attempt: Attempt) -> None:
     """Tokens of one home shard, one file a component."""
     what: TokenizeStage = shard.context.what
-    encoder = Encoder(shard.context.inputs["tokenizer"].path("tokenizer"))
+    encoder = Encoder(shard.context.inputs[roles.TOKENIZER].path("tokenizer"))
     schema = tokens_schema(encoder.dtype)
     chosen = shard.came_in(TRAIN if what.side == "train" else HELD_OUT)
     language = None
@@ -65,9 +66,9 @@ class NothingLeftError(ValueError):
 
 def _nothing_left(context: Context) -> str:
     """Which reasons took the documents, most first."""
-    before = [artifact for role, artifact in context.inputs.items() if role == "sides" or role.startswith("verdict.")]
+    sides = [context.inputs[roles.SIDES]] if roles.SIDES in context.inputs else []
     counts: dict[str, int] = {}
-    for artifact in before:
+    for artifact in (*sides, *verdict_inputs(context)):
         for reason, count in artifact.tally.dropped.items():
             counts[reason] = counts.get(reason, 0) + count.documents
     largest = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:6])
@@ -91,7 +92,7 @@ def _totals(context: Context) -> Totals:
         }
         for name in names
     }
-    encoder = Encoder(context.inputs["tokenizer"].path("tokenizer"))
+    encoder = Encoder(context.inputs[roles.TOKENIZER].path("tokenizer"))
     figures = {"components": components, "vocabulary": encoder.vocabulary, "eod": encoder.eod}
     return Totals(sum_tallies(commits), figures)
 

@@ -17,6 +17,7 @@ from typing import ClassVar, TextIO
 import pyarrow as pa
 
 from corpus.verdict import Tally
+from pipelines.engine import roles
 from pipelines.engine.files import Posix
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, Work
 from pipelines.engine.store import Artifact, Attempt
@@ -90,7 +91,7 @@ def checkpoint(directory: Path, step: int) -> Path | None:
 def train(context: Context, digest: str) -> None:
     """Take a trajectory to its target step. Raises TrainerFailedError."""
     where: TrainWhere = context.where["train"]
-    tokens = context.inputs["tokens"]
+    tokens = context.inputs[roles.TOKENS]
     job = TrainJob(
         directory=str(context.directory.absolute()),
         digest=digest,
@@ -117,11 +118,13 @@ def evaluate_item(work: Work, attempt: Attempt) -> None:
     """Measure one checkpoint on the held-out documents."""
     context = work.context
     where: TrainWhere = context.where["train"]
-    tokens, held_out = context.inputs.get("tokens"), context.inputs["held_out"]
-    step, untrained = context.what.step, context.inputs.get("untrained")
-    folder = checkpoint(context.inputs["train"].directory, step) if step else None
+    tokens, held_out = context.inputs.get(roles.TOKENS), context.inputs[roles.HELD_OUT]
+    step, untrained = context.what.step, context.inputs.get(roles.UNTRAINED)
+    folder = checkpoint(context.inputs[roles.TRAJECTORY].directory, step) if step else None
     if step and folder is None:
-        raise TrainerFailedError(f"{context.inputs['train'].directory} holds no finished step {step}: run again")
+        raise TrainerFailedError(
+            f"{context.inputs[roles.TRAJECTORY].directory} holds no finished step {step}: run again"
+        )
     result, documents = attempt.path("result", ".json"), attempt.path("documents", ".arrow")
     evaluate_job = EvaluateJob(
         model=where.what.model,

@@ -19,8 +19,10 @@ from corpus.configuration import Doc, configuration
 from corpus.document import ID, raw_ids
 from corpus.measures import AnyMeasure
 from corpus.verdict import VERDICT, Count, Tally
+from pipelines.engine import roles
 from pipelines.engine.commit import Entry
 from pipelines.engine.identity import StageName
+from pipelines.engine.roles import Role
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals
 from pipelines.engine.store import Artifact, Attempt, StoreError, shard_name, sum_tallies
 from pipelines.stages.shard import OUT, TRAIN, Shard, due, kept_among, narrowed, shard_count_runs
@@ -50,15 +52,15 @@ class JoinedWhat:
 
 def part_context(context: Context, part: str) -> Context:
     """A part's view: its inputs by the roles they had there."""
-    return narrowed(context, f"part.{part}.")
+    return narrowed(context, roles.parts(context.inputs)[part])
 
 
 def parts_of(context: Context) -> list[str]:
     """Names of the parts, in the order in which their shards are numbered."""
-    return sorted({role.split(".")[1] for role in context.inputs if role.startswith("part.")})
+    return list(roles.parts(context.inputs))
 
 
-def addresses(context: Context, role: str, piece: str) -> Iterator[tuple[str, int]]:
+def addresses(context: Context, role: Role, piece: str) -> Iterator[tuple[str, int]]:
     """Part and shard of each shard of the union."""
     for part in parts_of(context):
         for number in range(len(part_context(context, part).inputs[role].names(piece))):
@@ -91,7 +93,7 @@ def _join(job: Job) -> Phase:
     (context,) = job
     items = [
         Item(f"{index:05d}", arguments={"part": part, "shard": number})
-        for index, (part, number) in enumerate(addresses(context, "edition", "documents"))
+        for index, (part, number) in enumerate(addresses(context, roles.EDITION, "documents"))
     ]
     return Phase("join", items, join_shard, view=Shard)
 
@@ -102,7 +104,7 @@ def _relative(artifact: Artifact, name: str, directory: Path) -> Entry:
     return replace(entry, file=os.path.relpath(artifact.directory / entry.file, directory))
 
 
-def _referred(context: Context, role: str, pieces: tuple[str, ...]) -> dict[str, Entry]:
+def _referred(context: Context, role: Role, pieces: tuple[str, ...]) -> dict[str, Entry]:
     files = {}
     for piece in pieces:
         for index, (part, number) in enumerate(addresses(context, role, piece)):
@@ -115,14 +117,14 @@ def _totals(context: Context) -> Totals:
     runs: list[int] = []
     parts = {}
     for part in parts_of(context):
-        edition = part_context(context, part).inputs["edition"]
+        edition = part_context(context, part).inputs[roles.EDITION]
         parts[part] = {"first": sum(runs), "shards": len(edition.names("documents")), "edition": edition.digest}
         runs += shard_count_runs(edition)
     tally = sum_tallies(context.commits("join").values())
     # What the parts' text has in bytes; the tokenizer's sample is a share of it.
-    size = sum(part_context(context, part).inputs["edition"].tally.bytes_out for part in parts)
+    size = sum(part_context(context, part).inputs[roles.EDITION].tally.bytes_out for part in parts)
     figures = {"parts": parts, "shard_counts": runs, "text_bytes": size}
-    return Totals(tally, figures, _referred(context, "edition", ("documents",)))
+    return Totals(tally, figures, _referred(context, roles.EDITION, ("documents",)))
 
 
 def _due(context: Context) -> Count:
@@ -132,15 +134,15 @@ def _due(context: Context) -> Count:
 
 def _totals_joined(context: Context) -> Totals:
     """A joined measure: the parts' columns under the union's numbers. Raises StoreError where a part has no such."""
-    edition = context.inputs["edition"]
+    edition = context.inputs[roles.EDITION]
     for part, known in edition.figures["parts"].items():
-        measure = part_context(context, part).inputs["measure"]
+        measure = part_context(context, part).inputs[roles.JOINED]
         if measure.figures["edition"] != known["edition"]:
             raise StoreError(
                 f"stage {context.name}: part {part} has the measure of edition {measure.figures['edition']}, but the "
                 f"union joins {known['edition']}: measure the last edition of each part"
             )
-    return Totals(Tally(), {"edition": edition.digest}, _referred(context, "measure", ("columns",)))
+    return Totals(Tally(), {"edition": edition.digest}, _referred(context, roles.JOINED, ("columns",)))
 
 
 PROGRAM = Program("union", 1, ("pyarrow", "numpy"), (_join,), _totals, due=_due, makes="edition")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.document import raw_ids
+from pipelines.engine import roles
 from pipelines.engine.shuffle import power_of_two
 from pipelines.engine.stage import Context, Item
 from pipelines.engine.store import Artifact
@@ -20,8 +21,7 @@ Bucket = Callable[[pa.RecordBatch, int], npt.NDArray[np.int64]]
 
 def finished_runs(context: Context) -> list[Context]:
     """The finished runs that a stage's documents are compared with too, each by its own roles."""
-    names = sorted({role.split(".")[1] for role in context.inputs if role.startswith("against.")})
-    return [narrowed(context, f"against.{name}.") for name in names]
+    return [narrowed(context, chain) for chain in roles.runs(context.inputs).values()]
 
 
 def _places(context: Context) -> list[tuple[int, Context, Item]]:
@@ -66,9 +66,7 @@ def _by_home(whole: int, batch: pa.RecordBatch, buckets: int) -> npt.NDArray[np.
 
 def keys_of(context: Context) -> Mapping[str, Artifact]:
     """The keys that a stage groups by, by name."""
-    prefix = "key."
-    roles = sorted(role for role in context.inputs if role.startswith(prefix))
-    return {role.removeprefix(prefix): context.inputs[role] for role in roles}
+    return {name: context.inputs[role] for name, role in roles.keys(context.inputs).items()}
 
 
 def signature_of(context: Context) -> tuple[str, str] | None:
