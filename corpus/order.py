@@ -263,6 +263,10 @@ class Order:
             heapq.heapreplace(heap, (due + 2 * unit[index], index, count + 1))
             yield index
 
+    def components(self, first: int, last: int) -> list[int]:
+        """Which of `names` each of samples [first, last) is of."""
+        return list(self._walk(self.counts(first), last - first))
+
     def spans(self, first: int, last: int) -> list[Span]:
         """The spans of samples [first, last), in reading order."""
         if not 0 <= first <= last:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from annotated_types import Ge
-from pydantic import TypeAdapter, ValidationError
+from annotated_types import Ge, Gt, Le
+from pydantic import Field, TypeAdapter, ValidationError
 
 from corpus.configuration import Doc, configuration
-from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
+from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train, Watch
 from pretrain.parallel.launch import RESUMABLE as RESUMABLE
 
 Shards = Annotated[Mapping[str, tuple[str, ...]], Doc("absolute paths of token shards by component")]
@@ -41,6 +41,13 @@ class TrainJob:
     log_every: Annotated[int, Ge(1), Doc("steps between log lines")] = 10
     keep: Annotated[int, Ge(1), Doc("checkpoints kept besides those asked for as a target")] = 2
     threads: Annotated[int, Ge(1), Doc("CPU threads of each rank")] = 1
+    watch: Annotated[Watch, Doc("what is looked at on the way")] = Field(default_factory=Watch)
+    held_out: Annotated[Shards, Doc("token shards of held-out documents, for watch.evaluate_every")] = Field(
+        default_factory=dict
+    )
+    stride: Annotated[float, Gt(0), Le(1), Doc("step of the windows over held-out documents, as evaluation.stride")] = (
+        0.5
+    )
 
 
 @configuration

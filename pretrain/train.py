@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -149,6 +149,10 @@ def _train(
     from pretrain.engine.healing import Healer
     from pretrain.state.saver import Saver
     from pretrain.trainer import train
+    from pretrain.watch.held_out import Evaluation
+    from pretrain.watch.metrics import Metrics
+    from pretrain.watch.profiler import Profiler
+    from pretrain.watch.sinks import sinks
 
     directory = Path(job.directory)
     start = _prepare(job, mesh)
@@ -158,19 +162,26 @@ def _train(
     saver = Saver(directory, mesh, job.digest, start.attempt)
     kept = targets(directory / "segments.jsonl")
     checkpoints = callbacks.Checkpoints(job, state, saver, journal, kept)
-    chosen: list[callbacks.Callback] = [
-        callbacks.JournalWriter(journal),
-        callbacks.Log(job.log_every, job.steps, mesh.rank == 0),
-        Healer(job, state, batches, saver, journal, start.rows),
-        callbacks.Pace(state.optimizer, saver, mesh.rank == 0),
-        checkpoints,
-    ]
-    if mesh.rank == 0:
-        _announce(job, platform, adapted, [callback.name for callback in chosen])
-    if job.steps == state.cursor.step:  # weights as drawn, or as the trunk had them
-        checkpoints.save()
-    number = train(job, state, batches, start.attempt, chosen, stop)
-    checkpoints.finish()
+    with ExitStack() as stack:
+        outlets = sinks(job, start.attempt) if mesh.rank == 0 else []
+        for outlet in outlets:
+            stack.callback(outlet.close)
+        evaluation = Evaluation(job, state.computer, outlets)
+        chosen: list[callbacks.Callback] = [
+            callbacks.JournalWriter(journal),
+            Metrics(job, mesh, outlets),
+            Healer(job, state, batches, saver, journal, start.rows),
+            evaluation,
+            callbacks.Pace(state.optimizer, saver, lambda: evaluation.seconds, mesh.rank == 0),
+            stack.enter_context(Profiler(job, mesh, state.cursor.step)),
+            checkpoints,
+        ]
+        if mesh.rank == 0:
+            _announce(job, platform, adapted, [callback.name for callback in chosen])
+        if job.steps == state.cursor.step:  # weights as drawn, or as the trunk had them
+            checkpoints.save()
+        number = train(job, state, batches, start.attempt, chosen, stop)
+        checkpoints.finish()
     return number
 
 

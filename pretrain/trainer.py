@@ -57,9 +57,10 @@ def _step(
     place = f"step {before.step + 1}"
     state.mesh.reached(f"the backward of {place}")
     optimizer.zero_gradients()
-    nats, weight = state.computer.backward(batches, first, last)
+    read = state.computer.reading_seconds
+    parts = state.computer.backward(batches, first, last)
     state.mesh.reached(f"the figures of {place}")
-    figures = reduce_figures(optimizer, nats, weight, stop_signal(), state.mesh.device)
+    figures = reduce_figures(optimizer, parts, stop_signal(), state.mesh.device)
     rate = learning_rate(job.train, before.tokens + tokens)
     reason, _ = state.window.judge(figures.loss, figures.grad_norm)
     if not reason:  # a bad gradient never reaches the weights
@@ -70,7 +71,8 @@ def _step(
     else:
         state.cursor = before.passed_over(samples)
     row = _row(before, state.cursor, figures, rate, attempt, time.perf_counter() - began, reason)
-    return StepResult(row, state.cursor, figures.stop)
+    losses = dict(zip(batches.order.names, figures.parts, strict=True))
+    return StepResult(row, state.cursor, figures.stop, losses, state.computer.reading_seconds - read)
 
 
 def _row(

@@ -24,7 +24,7 @@ from pipelines.stages.filter import FilterStage
 from pipelines.stages.split import SplitStage
 from pipelines.stages.tokenize import TokenizeStage
 from pipelines.stages.tokenizer import TokenizerStage
-from pretrain.config import LayoutError, check_device, check_layout, schedule_notes
+from pretrain.config import LayoutError, WatchError, check_device, check_layout, check_watch, schedule_notes
 
 if TYPE_CHECKING:
     from conf.schema import Config
@@ -53,6 +53,7 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
     try:
         if trains:
             check_device(config.layout)
+            check_watch(config.site.watch)
             for stage in wanted:
                 if isinstance(stage.what, TokenizerStage):
                     check_layout(config.model, config.train, config.layout, stage.what.vocabulary)
@@ -60,7 +61,7 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
             names = components(stage.inputs[roles.TOKENS], found)
             if names is not None:
                 check_mixture(config.mixture.weights, config.mixture.rest, names)
-    except (LayoutError, OrderError) as error:
+    except (LayoutError, OrderError, WatchError) as error:
         raise PlanError(str(error)) from None
 
 

@@ -19,7 +19,7 @@ from pipelines.graph.checks import PlanError, check, check_end, check_name, near
 from pipelines.graph.finished import reader
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
 from pipelines.graph.records import records
-from pipelines.graph.training import with_training
+from pipelines.graph.training import is_held_out, with_training
 from pipelines.graph.trunk import train_what
 from pipelines.stages.train import checkpoint
 
@@ -77,7 +77,7 @@ class Plan:
         """The graph's stages up to `run.until`, in order."""
         if self.graph is None:
             return [*(source.stage for source in self.sources.values()), *self.crawls.values()]
-        return wanted(self.graph, self.config.run.until)
+        return wanted(self.graph, self.config.run.until, watched=self.config.site.watch.evaluate_every > 0)
 
 
 def given_name(config: "Config", cell: int | None) -> str:
@@ -86,13 +86,18 @@ def given_name(config: "Config", cell: int | None) -> str:
     return name if cell is None or not name else f"{name}-{cell}"
 
 
-def wanted(graph: Graph, until: str) -> list[Stage]:
-    """The stages that results are wanted of, with all they need, in order; unread measures and keys are not made."""
+def wanted(graph: Graph, until: str, *, watched: bool = False) -> list[Stage]:
+    """The stages that results are wanted of, with all they need, in order; unread measures and keys are not made.
+
+    A training that is `watched` needs the held-out tokens too.
+    """
     ends = [until] if until else [n for n, s in graph.stages.items() if s.kind == "evaluate"] or _ends(graph)
     if until and until not in graph.stages:
         ends = [name for name in graph.stages if name.startswith(f"{until}.")]
         if not ends:
             raise RecipeError(f"run.until={until!r}: the recipe has no such stage{nearest(until, graph.stages)}")
+    if watched and any(graph.stages[name].kind == "train" for name in ends):
+        ends = [*ends, *(stage.name for stage in graph.stages.values() if is_held_out(stage))]
     needed: set[str] = set()
     stack = [graph.stages[name] for name in ends]
     while stack:
@@ -157,7 +162,7 @@ def _planned(
     # A recipe is checked before a crawl begins, with the crawl in its snapshot's place.
     graph = _graph(config, store.root, checksums, {**stages, **crawls})
     plan = Plan(config, store, checksums, sources, crawls, None if crawls else graph)
-    check(config, wanted(graph, config.run.until), plan.found)
+    check(config, plan.stages() if plan.graph else wanted(graph, config.run.until), plan.found)
     return plan
 
 

@@ -20,6 +20,7 @@ from pipelines.graph.checks import notes
 from pipelines.graph.plan import EarlierRun, Plan
 from pipelines.graph.recipe import program
 from pipelines.graph.stage_log import StageLog
+from pipelines.graph.training import is_held_out
 from pipelines.graph.trunk import train_what, trunk_directory
 from pipelines.stages.train import TrainWhere, checkpoint, train
 
@@ -109,15 +110,27 @@ class Session:
             source = config.recipe[getattr(stage.what, "input", stage.name)]  # a crawl is its own
             return {"source": source, "hosts": hosts, "politeness": site.politeness}
         if stage.kind in ("train", "evaluate"):
-            store = self.plan.store
-            what = train_what(config, store.root)
-            steps = config.run.steps
-            cadence = (site.checkpoint_every, site.log_every, site.keep)
-            where = TrainWhere(
-                what, config.layout, steps, site.threads, *cadence, self.log.verbose, trunk_directory(what, store)
-            )
-            return {"train": where}
+            return {"train": self._train_where()}
         return {}
+
+    def _train_where(self) -> TrainWhere:
+        config, site, store = self.config, self.config.site, self.plan.store
+        what = train_what(config, store.root)
+        watched = [stage for stage in self.plan.stages() if is_held_out(stage)] if site.watch.evaluate_every else []
+        return TrainWhere(
+            what=what,
+            layout=config.layout,
+            steps=config.run.steps,
+            threads=site.threads,
+            checkpoint_every=site.checkpoint_every,
+            log_every=site.log_every,
+            keep=site.keep,
+            verbose=self.log.verbose,
+            trunk=trunk_directory(what, store),
+            watch=site.watch,
+            held_out=self.outcome(watched[0]).artifact if watched else None,
+            stride=config.evaluation.stride,
+        )
 
     def context(self, stage: Stage, directory: Path | None = None) -> Context:
         """What a stage's functions are given; its inputs must be done."""

@@ -34,9 +34,18 @@ def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: 
     return graph
 
 
+def is_held_out(stage: Stage) -> bool:
+    """Whether a stage makes the tokens that models are scored on."""
+    return _is_of(stage, "held_out")
+
+
+def _is_of(stage: Stage, side: str) -> bool:
+    return isinstance(stage.what, TokenizeStage) and stage.what.side == side
+
+
 def _tokens(graph: Graph, side: str) -> Stage | None:
     """The recipe's one tokenize stage of a side, if it has one."""
-    stages = [s for s in graph.stages.values() if isinstance(s.what, TokenizeStage) and s.what.side == side]
+    stages = [stage for stage in graph.stages.values() if _is_of(stage, side)]
     if len(stages) > 1:
         names = [stage.name for stage in stages]
         raise RecipeError(

@@ -8,6 +8,7 @@ from corpus.configuration import AbsolutePath, Doc, configuration
 from corpus.crawling.source import Politeness
 from pipelines.engine.memory import SMALLEST_MEMORY
 from pipelines.stages.hosts import Host
+from pretrain.config import Watch
 
 
 @configuration
@@ -29,6 +30,7 @@ class Site:
     checkpoint_every: Annotated[int, Field(ge=1), Doc("training steps between checkpoints")] = 100
     keep: Annotated[int, Field(ge=1), Doc("checkpoints kept besides those asked for")] = 2
     log_every: Annotated[int, Field(ge=1), Doc("training steps between log lines")] = 50
+    watch: Annotated[Watch, Doc("what is looked at while a model trains")] = Field(default_factory=Watch)
     hosts: Annotated[dict[str, Host], Doc("hosts that DNS does not know, under any name")] = Field(default_factory=dict)
     politeness: Annotated[Politeness, Doc("what the crawler owes to hosts")] = Field(default_factory=Politeness)
 

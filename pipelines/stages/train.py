@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TextIO
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -21,7 +21,8 @@ from pipelines.engine import roles
 from pipelines.engine.files import Posix
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, Work
 from pipelines.engine.store import Artifact, Attempt
-from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train
+from pipelines.stages.display import Display
+from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train, Watch
 from pretrain.job import LOG_LEVELS, RESUMABLE, EvaluateJob, TrainJob
 
 
@@ -70,6 +71,9 @@ class TrainWhere:
     keep: int
     verbose: bool = False  # whether the trainer's details are shown, and not only kept in its log
     trunk: Path | None = None  # folder of the trajectory that `what.train.trunk` names
+    watch: Watch = Watch()  # noqa: RUF009 - frozen
+    held_out: Artifact | None = None  # tokens to watch with
+    stride: float = 0.5  # of the windows over them
 
 
 class TrainerFailedError(RuntimeError):
@@ -110,6 +114,9 @@ def train(context: Context, digest: str) -> None:
         log_every=where.log_every,
         keep=where.keep,
         threads=where.threads,
+        watch=where.watch,
+        held_out=shards(where.held_out) if where.held_out else {},
+        stride=where.stride,
     )
     start("pretrain.train", job, context.directory / "job.json", context.directory / "train.log", where.verbose)
 
@@ -198,11 +205,11 @@ def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path, verbo
             env={**os.environ, **ours},
             start_new_session=True,  # a terminal's Ctrl-C reaches it through us alone, once
         )
-        with _passed_on(process):
+        with _passed_on(process), Display(file, verbose=verbose) as display:
             while not ended:
                 try:
                     for line in process.stdout or ():
-                        _show(line, file, verbose)
+                        display.line(line)
                     process.wait()
                     ended = True
                 except KeyboardInterrupt:
@@ -229,13 +236,3 @@ def _passed_on(process: subprocess.Popen[str]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _show(line: str, log: TextIO, verbose: bool) -> None:
-    """Keep a line, and show it unless its level says that it is a detail. Lines without a level are tracebacks."""
-    level, _, rest = line.partition(" ")
-    levelled = level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-    log.write(rest if levelled else line)
-    log.flush()
-    if verbose or level != "DEBUG":
-        sys.stderr.write(rest if levelled else line)

@@ -1,8 +1,9 @@
-"""What is trained (WHAT: model, train, precision, mixture, evaluation) and where (WHERE: layout). No torch here."""
+"""What is trained (model, train, precision, mixture, evaluation), and where (layout, watch). No torch here."""
 
 from pretrain.config.layout import Layout, LayoutError, check_device, check_layout, padded_vocabulary
 from pretrain.config.model import Model
 from pretrain.config.train import Evaluation, Healing, Mixture, Precision, Train, schedule_notes
+from pretrain.config.watch import Watch, WatchError, check_watch
 
 __all__ = [
     "Evaluation",
@@ -13,8 +14,11 @@ __all__ = [
     "Model",
     "Precision",
     "Train",
+    "Watch",
+    "WatchError",
     "check_device",
     "check_layout",
+    "check_watch",
     "padded_vocabulary",
     "schedule_notes",
 ]

@@ -1,11 +1,13 @@
 """What happens around a step besides the step: few, ordered, stateful, and named at start."""
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pretrain.engine.optimizer import Optimizer
+from pretrain.engine.step import Part
 from pretrain.job import TrainJob
 from pretrain.journal import Journal, Row
 from pretrain.parallel.launch import report_grace
@@ -32,6 +34,8 @@ class StepResult:
     row: Row
     cursor: Cursor  # after it
     stop: int
+    parts: Mapping[str, Part]  # of the batch, by component of the order
+    reading_seconds: float  # that this rank waited for its samples
 
 
 class Callback(Protocol):
@@ -58,52 +62,23 @@ class JournalWriter:
             self._journal.append([result.row])
 
 
-class Log:
-    """Rank 0 says how it goes: loss, rate, and when it will be done."""
-
-    name = "log"
-
-    def __init__(self, every: int, target: int, speak: bool) -> None:
-        self._every, self._target, self._speak = every, target, speak
-        self._seconds, self._tokens, self._steps, self._seen = 0.0, 0, 0, 0
-
-    def after_step(self, result: StepResult) -> None:
-        """One line every `every` steps, for the last, and for each batch that was not taken."""
-        row = result.row
-        if row.status == "skipped":
-            if self._speak:
-                samples = f"samples [{row.first_sample}, {row.last_sample})"
-                why = (row.reason, row.loss, row.grad_norm, samples)
-                log.info("step %d not taken (%s): loss %.4g, gradient norm %.4g, %s", row.step, *why)
-            return
-        self._steps, self._seconds = self._steps + 1, self._seconds + row.seconds
-        self._tokens += row.tokens - self._seen if self._seen else row.tokens // row.step
-        self._seen = row.tokens
-        if not self._speak or (row.step % self._every and row.step != self._target):
-            return
-        passed = max(self._seconds, 1e-9)
-        left = (self._target - row.step) * passed / self._steps
-        log.info(
-            "step %d/%d  loss %.3f  lr %.3g  grad %.3f  %d tokens/s  %d s left",
-            *(row.step, self._target, row.loss, row.lr, row.grad_norm, self._tokens / passed, left),
-        )
-        self._seconds, self._tokens, self._steps = 0.0, 0, 0
-
-
 class Pace:
-    """Rank 0 reckons how long a clean stop may take, for whoever would kill a run that does not stop."""
+    """Rank 0 reckons how long a clean stop may take, for whoever would kill a run that does not stop.
+
+    `watching` tells the seconds that what is done beside a step last took.
+    """
 
     name = "pace"
 
-    def __init__(self, optimizer: Optimizer, saver: Saver, speak: bool) -> None:
+    def __init__(self, optimizer: Optimizer, saver: Saver, watching: Callable[[], float], speak: bool) -> None:
         bytes_to_write = sum(4 * t.numel() for u in optimizer.units if u.mine for t in optimizer.tensors(u).values())
-        self._saver, self._speak = saver, speak
+        self._saver, self._watching, self._speak = saver, watching, speak
         self._estimate, self._step_s, self._told = bytes_to_write / SLOW_DISK, 0.0, 0.0
 
     def after_step(self, result: StepResult) -> None:
         """Three times the slowest step and the last save; before the first save, what a slow disk would need."""
         self._step_s = max(self._step_s, result.row.seconds)
-        grace = MARGIN * (self._step_s + (self._saver.seconds or self._estimate))
+        grace = MARGIN * (self._step_s + self._watching() + (self._saver.seconds or self._estimate))
         if self._speak and not 0.8 < grace / max(self._told, 1e-9) < 1.25:
             report_grace(grace)
             self._told = grace

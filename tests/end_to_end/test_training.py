@@ -1,5 +1,7 @@
 """A trajectory grows, and two processes share one store."""
 
+import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -28,7 +30,8 @@ def test_ten_steps_and_then_twenty_equal_twenty(small: Built, tmp_path: Path) ->
     stores = [small.copy(tmp_path / name, "train", "evaluate", "runs") for name in ("grown", "at_once")]
     grown, at_once = stores
     assert ok("run", *grown.arguments, "run.steps=10", "run.until=train", "run.name=ten").made == ["train"]
-    more = ok("run", *grown.arguments, "run.steps=20", "run.until=train", "run.name=twenty")
+    watched = ("site.watch.evaluate_every=10", "site.log_every=5")
+    more = ok("run", *grown.arguments, "run.steps=20", "run.until=train", "run.name=twenty", *watched)
     assert more.made == ["train"] and "step 20/20" in more.said and "step 10/20" not in more.said
     ok("run", *at_once.arguments, "run.steps=20", "run.until=train", "run.name=twenty")
     histories = [store.history("twenty") for store in stores]
@@ -39,6 +42,10 @@ def test_ten_steps_and_then_twenty_equal_twenty(small: Built, tmp_path: Path) ->
     rows = [journal(folder / "journal.jsonl") for folder in folders]
     assert rows[0] == rows[1] and [row[0] for row in rows[0]] == list(range(1, 21))
     assert spans(histories[0]) == spans(histories[1])
+    metrics = [json.loads(line) for line in (folders[0] / "metrics.jsonl").read_text().splitlines()]
+    looked = {line["step"]: sorted(name for name in line if "bits" in name) for line in metrics if "loss" not in line}
+    assert looked == {20: ["bits_per_byte/en", "bits_per_byte/zh"]}
+    assert re.search(r"step 20/20  held-out bits per byte: en \d\.\d+, zh \d\.\d+\n", more.said)
 
 
 def test_two_processes_make_each_stage_once(small: Built, tmp_path: Path) -> None:

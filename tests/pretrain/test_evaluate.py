@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import TypeAdapter
 
 from corpus.document import tokens_schema
 from corpus.shard import open_shard, write_shard
+from pretrain.config import Mixture, Model, padded_vocabulary
+from pretrain.config.blueprint import training_flops
+from pretrain.data.batches import Batches
 from pretrain.objectives.score import unigram_nats
-from tests.pretrain.tools import EOD, ROOT, VOCABULARY, run, small_job, write_job, write_tokens
+from tests.pretrain.tools import EOD, ROOT, VOCABULARY, journal, run, small_job, write_job, write_tokens
 
 
 def evaluation(folder: Path, job: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
@@ -32,7 +36,9 @@ def evaluation(folder: Path, job: dict[str, Any], name: str, **changes: Any) -> 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("evaluate")
-    job = small_job(folder, steps=60, checkpoint_every=60)
+    watch = {"evaluate_every": 30, "profile": "3-4"}
+    held_out = {f"web.{name}": [str(folder / f"held-{name}.arrow")] for name in ("zh", "en")}
+    job = small_job(folder, steps=60, checkpoint_every=60, watch=watch, held_out=held_out)
     for name, seed in (("zh", 11), ("en", 12)):
         write_tokens(folder / f"held-{name}.arrow", name, 40, seed)
     done = run(write_job(folder, job))
@@ -53,6 +59,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "trained": json.loads(Path(trained["output"]).read_text()),
         "documents": open_shard(Path(trained["documents"])),
         "probe": json.loads(probe.stdout.splitlines()[-1]),
+        "metrics": [json.loads(line) for line in (Path(job["directory"]) / "metrics.jsonl").read_text().splitlines()],
     }
 
 
@@ -115,3 +122,49 @@ def test_bad_input_is_one_clear_error(scored, tmp_path: Path):
         "TokenError: component 'en' holds token 300, but the vocabulary ends at 300: "
         "tokenize again with this tokenizer\n"
     )
+
+
+def test_the_scores_on_the_way_are_those_at_the_end(scored):
+    """By component, and of `source.language` components by each."""
+    scores = [line for line in scored["metrics"] if "loss" not in line]
+    assert [line["step"] for line in scores] == [30, 60]
+    last = {name: value for name, value in scores[-1].items() if "/" in name}
+    languages = scored["trained"]["languages"]
+    expected = {
+        f"bits_per_byte/{kind}{name}": languages[name] for kind in ("web.", "language/") for name in ("zh", "en")
+    }
+    assert last.keys() == {*expected, "bits_per_byte/source/web"}
+    for name, found in expected.items():
+        assert last[name] == pytest.approx(found["bits_per_byte"], rel=1e-6)
+    nats, size = (sum(languages[name][key] for name in ("zh", "en")) for key in ("nats", "bytes"))
+    assert last["bits_per_byte/source/web"] == pytest.approx(nats / np.log(2) / size, rel=1e-6)
+    assert scores[0]["bits_per_byte/source/web"] > last["bits_per_byte/source/web"]
+
+
+def test_figures_of_speed_and_loss_agree_with_the_journal(scored):
+    rows = {row["step"]: row for row in journal(scored["job"])}
+    lines = [line for line in scored["metrics"] if "loss" in line]
+    model = TypeAdapter(Model).validate_python(scored["job"]["model"])
+    flops = training_flops(model, padded_vocabulary(model, VOCABULARY))
+    order = Batches(scored["job"]["components"], Mixture(), 32, 1, VOCABULARY).order
+    for line in lines:
+        steps = [rows[step] for step in range(line["step"] - 9, line["step"] + 1)]
+        seconds = sum(row["seconds"] for row in steps)
+        assert {name: line[name] for name in ("loss", "lr", "grad_norm", "tokens")} == {
+            name: steps[-1][name] for name in ("loss", "lr", "grad_norm", "tokens")
+        }
+        assert line["tokens_per_second"] == pytest.approx(10 * 8 * 32 / seconds)
+        assert line["flops_per_second"] == pytest.approx(flops * line["tokens_per_second"])
+        assert 0 < line["mfu"] < 1 and 0 < line["reading_share"] < 1 and line["memory_bytes"] > 5e7
+        components = {name.removeprefix("loss/"): line[name] for name in line if name.startswith("loss/")}
+        counts = np.diff([order.counts(8 * step) for step in (line["step"] - 10, line["step"])], axis=0)[0]
+        mean = np.average(list(components.values()), weights=counts)
+        assert mean == pytest.approx(np.mean([row["loss"] for row in steps])) and len(components) == 2
+    assert [line["step"] for line in lines] == [10, 20, 30, 40, 50, 60]
+
+
+def test_a_trace_is_of_the_steps_asked_for(scored):
+    (trace,) = (Path(scored["job"]["directory"]) / "profile").iterdir()
+    assert trace.name == "steps-3-4.rank-0.json"
+    names = [event.get("name") for event in json.loads(trace.read_text())["traceEvents"]]
+    assert names.count("aten::embedding") == 2 * 4  # two steps of four micro-batches

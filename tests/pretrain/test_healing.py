@@ -109,6 +109,13 @@ def poisoned(folder: Path, job: dict[str, Any]) -> tuple[dict[str, Any], set[str
     return components, {document.hex() for _, document in chosen}
 
 
+def watched(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """The same run, with held-out documents scored on the way."""
+    shards = {name: [str(folder / f"{name}.arrow")] for name in ("en", "zh")}
+    watch = {"evaluate_every": 9, "documents": 7}
+    return job | {"directory": f"{job['directory']} watched", "held_out": shards, "watch": watch}
+
+
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Sound and poisoned runs; one launch for each number of processes."""
@@ -126,8 +133,9 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     jobs = {"sound": job_of("sound"), "unwatched": job_of("unwatched", train__healing={"threshold": 1e9})}
     asked = {layout for (layout,) in asked_for(request, "layout")} | {"one"}
     jobs |= {name: job_of(name, name, components=components) for name in LAYOUTS if name in asked}
+    jobs |= {f"{name} watched": watched(folder, jobs[name]) for name in LAYOUTS if name in asked}
     for world in (1, 2):
-        names = [name for name in jobs if (name in LAYOUTS and name != "one") == (world == 2)]
+        names = [name for name in jobs if (name.removesuffix(" watched") in {*LAYOUTS} - {"one"}) == (world == 2)]
         paths = [write_job(folder, jobs[name], f"{name}.json".replace(" ", "-")) for name in names]
         if paths:
             done = run_many(paths, world)
@@ -156,6 +164,27 @@ def test_a_poisoned_batch_is_passed_over_and_its_documents_are_named(runs, layou
         (BAD, (BAD - 1) * BATCH, bad[0]["reason"])
     }
     assert all(each["nats"] > bad[0]["loss"] and each["source"] in ("en", "zh") for each in listed)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_watching_changes_no_bit_and_sees_the_same_in_every_layout(runs, layout):
+    plain, watched, alone = (runs["jobs"][name] for name in (layout, f"{layout} watched", "one watched"))
+    assert content(plain, STEPS) == content(watched, STEPS)
+    assert [row | {"seconds": 0} for row in journal(plain)] == [row | {"seconds": 0} for row in journal(watched)]
+    seen = [scores(job) for job in (watched, alone)]
+    assert seen[0].keys() == {9, 18, 27} and {name for each in seen[0].values() for name in each} == {"en", "zh"}
+    for step, each in seen[0].items():
+        assert each == pytest.approx(seen[1][step], rel=1e-4)
+
+
+def scores(job: dict[str, Any]) -> dict[int, dict[str, float]]:
+    """Bits per byte by step and component."""
+    lines = [json.loads(line) for line in (Path(job["directory"]) / "metrics.jsonl").read_text().splitlines()]
+    rows = [(line["step"], line) for line in lines if "loss" not in line]
+    return {
+        step: {name.removeprefix("bits_per_byte/"): value for name, value in line.items() if "/" in name}
+        for step, line in rows
+    }
 
 
 def test_what_was_passed_over_left_no_trace(runs):
