@@ -14,8 +14,8 @@ ROOMS = ("corpus", "pipelines", "kernels", "pretrain", "conf")
 ENTRY = {f"pipelines/cli/{name}.py" for name in ("main", "commands", "show", "completion", "reference")}
 ENTRY |= {"pipelines/door.py"}
 LENT = {"corpus.configuration", "corpus.document", "corpus.fault", "corpus.shard", "corpus.order"}
-# pipelines starts pretrain by its command line; these say what the job file holds and what the journal says.
-JOB = {"pretrain.config", "pretrain.job", "pretrain.journal"}
+# pipelines starts pretrain by its command line; these say what the job file, the trainer's folder and the journal hold.
+JOB = {"pretrain.config", "pretrain.job", "pretrain.journal", "pretrain.state.trajectory"}
 # Within pipelines: each room may import those after it, and none before it. `door` is a file, not a room; the package
 # itself opens it when asked.
 INNER = ("__init__", "cli", "door", "report", "past", "graph", "stages", "engine")

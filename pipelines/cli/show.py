@@ -11,7 +11,7 @@ from conf.schema import WHAT, Config
 from conf.search import FOLDER, Search, shown
 from pipelines.cli.settings import Key, Layer, alternatives, file_layer, keys, override_layer, setter
 from pipelines.door import runs
-from pipelines.graph.records import intents
+from pipelines.graph.records import intents, summary_of
 from pipelines.past.garbage import folder_bytes, own_folders
 from pipelines.past.history import History
 from pipelines.past.sweep import heads, open_sweeps
@@ -126,9 +126,9 @@ def _date(seconds: float) -> str:
 
 def figures(history: History) -> str:
     """What came of a run, as far as it went: tokens, steps, bits per byte."""
-    if not (history.folder / "summary.json").exists():
+    summary = summary_of(history.root, history.name)
+    if summary is None:
         return "no summary"
-    summary = history.summary
     tokens, steps = sum(summary["tokens"].values()), summary["training"]["steps"]
     scores = summary["validation"]["bits_per_byte"]
     bits = ", ".join(f"{name} {score['model']:.3f}" for name, score in scores.items() if score["model"] is not None)

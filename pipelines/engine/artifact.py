@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +11,20 @@ import pyarrow as pa
 from corpus.shard import ShardError, iterate, open_shard, sha256_file
 from corpus.verdict import Tally
 from pipelines.engine.commit import Entry, content_hash, file_sizes
-from pipelines.engine.files import Posix, StoreError, by_number
+from pipelines.engine.files import Files, Posix, StoreError, by_number
 from pipelines.engine.identity import digest_of
 
 MANIFEST = "manifest.json"
 _VERIFIED: set[tuple[str, str, int, int]] = set()
 
 
-def verified(path: Path, entry: Entry, promise: str, way_out: str) -> Path:
+def verified(files: Files, entry: Entry, promise: str, way_out: str) -> Path:
     """A committed file, its bytes compared with the SHA-256 that `promise` tells: once a process, while it stays as it
     is. Raises ShardError where they differ."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        raise ShardError(f"shard {path}, which {promise}, is missing: {way_out}") from None
-    key = (str(path), entry.sha256, stat.st_size, stat.st_mtime_ns)
+    path, head = files.local(entry.file), files.head(entry.file)
+    if head is None:
+        raise ShardError(f"shard {path}, which {promise}, is missing: {way_out}")
+    key = (str(path), entry.sha256, head.bytes, head.modified_ns)
     if key not in _VERIFIED:
         if sha256_file(path) != entry.sha256:
             raise ShardError(f"shard {path} does not hold the bytes that {promise}: {way_out}")
@@ -44,6 +43,7 @@ class Artifact:
     tally: Tally
     figures: Mapping[str, Any]
     content_hash: str
+    record: Mapping[str, Any] = field(default_factory=dict, compare=False)  # how it was made: seconds, host, started
 
     @classmethod
     def load(cls, kind: str, digest: str, directory: Path) -> "Artifact":
@@ -51,18 +51,18 @@ class Artifact:
         manifest = directory / MANIFEST
         way_out = "run again, which makes the stage anew from what is there"
         try:
-            body = json.loads(manifest.read_bytes())
+            body = json.loads(Posix(directory).read(MANIFEST))
             files = {name: Entry(**entry) for name, entry in body["files"].items()}
             tally, figures = Tally.decode(body["tally"]), body["figures"]
             found, content = digest_of(body["identity"]), content_hash(files, tally, figures)
-            promised = (body["digest"], body["content_hash"])
+            promised, record = (body["digest"], body["content_hash"]), dict(body["record"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"manifest {manifest} is not readable ({error!r}): {way_out}") from error
         if (digest, digest) != (body["digest"], found):
             raise StoreError(f"manifest {manifest} is of digest {promised[0]} ({found}), not {digest}: {way_out}")
         if content != promised[1]:
             raise StoreError(f"manifest {manifest} has content {content}, but promises {promised[1]}: {way_out}")
-        return cls(kind, digest, directory, files, tally, figures, content)
+        return cls(kind, digest, directory, files, tally, figures, content, record)
 
     def missing(self) -> list[str]:
         """Names of files that are gone. Raises StoreError where one has another size, or nothing makes it again."""
@@ -96,7 +96,7 @@ class Artifact:
             raise StoreError(f"{self.kind}/{self.digest} holds no {name}; it holds {sorted(self.files)[:8]}")
         entry = self.files[name]
         promise = f"{self.directory / MANIFEST} promises for {name}"
-        return verified(self.directory / entry.file, entry, promise, self._way_out(entry))
+        return verified(Posix(self.directory), entry, promise, self._way_out(entry))
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """A shard as a table. Raises ShardError for a corrupt one."""

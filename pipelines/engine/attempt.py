@@ -38,7 +38,10 @@ class Attempt:
     def add(self, name: str, path: Path, rows: int) -> None:
         """Count a finished file, written at `path(name, ...)`, as part of the item."""
         file = path.relative_to(self._files.local("")).as_posix()
-        self._enter(name, Entry(file, rows, path.stat().st_size, sha256_file(path)))
+        head = self._files.head(file)
+        if head is None:
+            raise StoreError(f"{path}, which the item writes as {name}, is not there: write it before it is added")
+        self._enter(name, Entry(file, rows, head.bytes, sha256_file(path)))
 
     def _enter(self, name: str, entry: Entry) -> None:
         if name in self._entries:

@@ -68,11 +68,10 @@ class Checksums:
         info = file.stat()
         return [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
 
-    @staticmethod
-    def _load(entry: Path) -> dict[str, Any]:
+    def _load(self, entry: Path) -> dict[str, Any]:
         empty: dict[str, Any] = {"stamp": [], "each": [], "sha256": ""}
         try:
-            loaded = json.loads(entry.read_text())
+            loaded = json.loads(Posix(self._cache).read(entry.name))
             usable = len(loaded["stamp"]) == len(loaded["each"]) and isinstance(loaded["sha256"], str)
         except (FileNotFoundError, ValueError, KeyError, TypeError):  # a torn cache entry costs one more read
             return empty

@@ -104,8 +104,8 @@ def explained(path: Path) -> Iterator[None]:
         ours = _concerns(error, path)
         if error.errno in FULL:
             raise StoreError(
-                f"no space left to write {path} ({_free(path) / 1e6:.1f} MB free): free some (`siku gc` shows what no "
-                "run needs) or set site.store to another disk, and run again; finished items are kept"
+                f"no space left to write {path} ({free_bytes(path) / 1e6:.1f} MB free): free some (`siku gc` shows "
+                "what no run needs) or set site.store to another disk, and run again; finished items are kept"
             ) from error
         if error.errno in CLOSED and (ours or error.errno == errno.EROFS):
             raise ReadOnlyError(
@@ -127,12 +127,18 @@ def _concerns(error: OSError, path: Path) -> bool:
     return other.is_relative_to(path.parent) or path.is_relative_to(other)
 
 
-def _free(path: Path) -> int:
-    return shutil.disk_usage(next(parent for parent in path.parents if parent.exists())).free
+def free_bytes(path: Path) -> int:
+    """Free space where a path lies, or would."""
+    return shutil.disk_usage(next(each for each in (path, *path.absolute().parents) if each.exists())).free
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file lies where a folder is meant to."""
+    return path.exists() and not path.is_dir()
 
 
 def _file_above(path: Path) -> Path:
-    return next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), path)
+    return next((parent for parent in path.parents if is_file(parent)), path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,9 +167,8 @@ class Context:
         ]
 
     def _verified(self, entry: Entry, item: str) -> Path:
-        path = self.files.local(entry.file)
-        way_out = f"remove {path} and run again, which makes item {item} again"
-        return verified(path, entry, f"item {item} committed", way_out)
+        way_out = f"remove {self.files.local(entry.file)} and run again, which makes item {item} again"
+        return verified(self.files, entry, f"item {item} committed", way_out)
 
 
 Job = tuple[Context, ...]  # one context, or several stages made in one pass (measures)

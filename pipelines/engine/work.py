@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
+from pipelines.engine.files import Posix
 from pipelines.engine.stage import Item, Job, Phase
 
 
@@ -35,7 +36,7 @@ class PhasePlan:
 @lru_cache(maxsize=4)
 def load(path: Path) -> tuple[PhasePlan, dict[str, Item]]:
     """A plan file and its items by name, read once a process."""
-    plan: PhasePlan = pickle.loads(path.read_bytes())
+    plan: PhasePlan = pickle.loads(Posix(path.parent).read(path.name))
     return plan, plan.items()
 
 

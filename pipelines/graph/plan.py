@@ -1,7 +1,6 @@
 """What a configuration needs: which stages are there, which are new, and which field makes them new."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.engine import roles
 from pipelines.engine.checksum import Checksums
 from pipelines.engine.execute import external
-from pipelines.engine.files import Posix
+from pipelines.engine.files import Posix, is_file
 from pipelines.engine.identity import Json, differences
 from pipelines.engine.roles import Role
 from pipelines.engine.stage import Stage
@@ -126,7 +125,7 @@ def make_plan(config: "Config", cell: int | None = None) -> Plan:
     Raises PlanError or RecipeError for what cannot be made, or for a name that a run of another WHAT has.
     """
     root = Path(config.site.store)
-    if root.exists() and not root.is_dir():
+    if is_file(root):
         raise PlanError(f"site.store={str(root)!r} is a file: set site.store to a folder")
     if config.run.name:
         check_name(root, given_name(config, cell), config.what())
@@ -272,10 +271,3 @@ def to_be_written(plan: Plan) -> dict[str, int]:
         sizes[stage.name] = WRITTEN.get(stage.kind, 0.0) * (sizes.get(read.name, 0.0) if read else 0.0)
         new[stage.name] = round(sizes[stage.name])
     return new
-
-
-def free_bytes(root: Path) -> int:
-    """Free space where the store lies."""
-    while not root.exists():
-        root = root.parent
-    return shutil.disk_usage(root).free

@@ -22,7 +22,7 @@ from pipelines.engine.files import Listed, ReadOnlyError, StoreError, StoreWarni
 from pipelines.engine.lease import Owner, runs, this_process
 from pipelines.engine.store import Store
 
-RECORD, INTENT = "run.json", "intent.json"
+RECORD, INTENT, SUMMARY = "run.json", "intent.json", "summary.json"
 
 
 class _Identity(TypedDict):
@@ -109,6 +109,19 @@ def _check(body: object) -> None:
     unknown = {name for each in every for name in (*each["inputs"].values(), *each["view"].values())}
     if unknown := unknown - {each["name"] for each in every}:
         raise ValueError(f"its stages read {', '.join(sorted(unknown))}, which it does not name")
+
+
+def summary_of(root: Path, name: str) -> Mapping[str, Any] | None:
+    """The figures that a run's report was drawn from, if it has come so far. Raises StoreError for damaged ones."""
+    files, key = Store(root).files, f"runs/{name}/{SUMMARY}"
+    if files.head(key) is None:
+        return None
+    try:
+        body: Mapping[str, Any] = json.loads(files.read(key))
+    except ValueError as error:
+        folder = files.local(f"runs/{name}")
+        raise StoreError(f"{files.local(key)} is damaged ({error}): remove {folder} and run again") from error
+    return body
 
 
 def records(root: Path) -> list[Record]:

@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.engine.files import Posix
 from pipelines.engine.store import Store
 from pipelines.graph.recipe import RecipeError
 from pipelines.graph.records import named, record_of
 from pipelines.stages.train import TrainWhat
+from pretrain.state.trajectory import TRAJECTORY
 
 if TYPE_CHECKING:
     from conf.schema import Config
@@ -33,7 +35,7 @@ def _resolved(trunk: str, root: Path) -> str:
     Raises StoreError for a run whose record is damaged.
     """
     name, _, step = trunk.rpartition("@")
-    if (Store(root).directory("train", name) / "trajectory.json").exists():
+    if Posix(Store(root).directory("train", name)).head(TRAJECTORY) is not None:
         return trunk
     stages = record_of(root, name).body["stages"] if name in named(root) else []
     digests = [stage["digest"] for stage in stages if stage["kind"] == "train"]

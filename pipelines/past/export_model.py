@@ -12,12 +12,14 @@ from pydantic import TypeAdapter
 
 from pipelines.engine.files import explained
 from pipelines.past.export import ExportError, new_folder, sources
-from pipelines.past.history import History, Past
+from pipelines.past.history import History
 from pipelines.past.summary import scores
 from pipelines.past.trained import training
+from pipelines.stages.train import checkpoint
 from pretrain.config import Model, padded_vocabulary
 from pretrain.config.blueprint import parameters
 from pretrain.job import ExportJob
+from pretrain.state.trajectory import recorded
 
 
 def export_model(history: History, to: Path) -> dict[str, Any]:
@@ -27,17 +29,17 @@ def export_model(history: History, to: Path) -> dict[str, Any]:
     if trained is None or step == 0:
         raise ExportError(f"run {history.name} trained no model: name one that did with --run")
     stage = trained.stage
-    what = _described(stage)
-    checkpoint = stage.directory / f"step-{step}"
-    if not (checkpoint / "manifest.json").exists():
-        raise ExportError(f"{checkpoint} is gone: run the same command again")
+    what = recorded(stage.directory)
+    weights = checkpoint(stage.directory, step)
+    if weights is None:
+        raise ExportError(f"{stage.directory}/step-{step} is gone: run the same command again")
     with new_folder(to) as folder, explained(folder / "export"):
         model = TypeAdapter(Model).validate_python(what["model"])
         job = ExportJob(
             model=model,
             vocabulary=what["vocabulary"],
             eod=what["eod"],
-            checkpoint=str(checkpoint.absolute()),
+            checkpoint=str(weights.absolute()),
             to=str(folder),
         )
         _weights(job, folder)
@@ -60,11 +62,6 @@ def export_model(history: History, to: Path) -> dict[str, Any]:
         (folder / "export.json").write_text(json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True), "utf-8")
         (folder / "README.md").write_text(card(body), "utf-8")
     return body
-
-
-def _described(stage: Past) -> dict[str, Any]:
-    """What is trained in a folder, as the trainer wrote it down."""
-    return dict(json.loads((stage.directory / "trajectory.json").read_text(encoding="utf-8")))
 
 
 def _weights(job: ExportJob, folder: Path) -> None:

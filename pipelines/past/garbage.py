@@ -46,7 +46,7 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
         size = folder_bytes(folder)
         total += size
         place = folder.relative_to(root)
-        unfinished = "" if (folder / MANIFEST).exists() or place.parts[0] == "train" else "  unfinished"
+        unfinished = "" if Posix(folder).head(MANIFEST) or place.parts[0] == "train" else "  unfinished"
         out(f"{size / 1e6:>10.2f} MB  {place}{unfinished}")
     for folder, owner in busy.items():
         out(f"    in use     {folder.relative_to(root)}, by {owner}")

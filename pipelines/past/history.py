@@ -1,6 +1,5 @@
 """A finished run, read back from its record and the store: what reports, explanations and exports start from."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,10 +8,11 @@ from typing import Any
 
 from corpus.verdict import Tally
 from pipelines.engine import roles
+from pipelines.engine.files import Posix
 from pipelines.engine.roles import Role
 from pipelines.engine.stage import Context, Makes
-from pipelines.engine.store import Artifact, Store, StoreError
-from pipelines.graph.records import named, record_of, records
+from pipelines.engine.store import MANIFEST, Artifact, Store, StoreError
+from pipelines.graph.records import SUMMARY, named, record_of, records, summary_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,10 @@ class History:
     @cached_property
     def summary(self) -> Mapping[str, Any]:
         """The figures that its report was drawn from. Raises StoreError where there are none."""
-        path = self.folder / "summary.json"
-        try:
-            found: Mapping[str, Any] = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise StoreError(f"run {self.name} has no summary ({path}): run the same command again") from None
-        except ValueError as error:
-            raise StoreError(f"{path} is not readable ({error!r}): remove {self.folder} and run again") from error
-        return found
+        summary = summary_of(self.root, self.name)
+        if summary is None:
+            raise StoreError(f"run {self.name} has no {SUMMARY} in {self.folder}: run the same command again")
+        return summary
 
     def of_kind(self, *kinds: str) -> list[Past]:
         """Stages of some kinds, in the order they ran."""
@@ -113,7 +109,7 @@ class History:
     def _load(self, stage: Past) -> Artifact:
         if stage.kind in ("files", "train"):
             return Artifact(stage.kind, stage.digest, stage.directory, {}, Tally(), {}, stage.digest)
-        if not (stage.directory / "manifest.json").exists():
+        if Posix(stage.directory).head(MANIFEST) is None:
             raise StoreError(
                 f"run {self.name} had stage {stage.name} in {stage.directory}, which holds no result any more: "
                 "run the same command again"
@@ -121,12 +117,6 @@ class History:
         if stage.kind == "snapshot":
             return Artifact.load("crawl", stage.directory.parent.name, stage.directory)
         return Artifact.load(stage.kind, stage.digest, stage.directory)
-
-    def made(self, stage: Past) -> Mapping[str, Any]:
-        """How a stage was made: seconds, bytes_read, host, started. Empty for what has no manifest."""
-        manifest = stage.directory / "manifest.json"
-        found: Mapping[str, Any] = json.loads(manifest.read_text())["record"] if manifest.exists() else {}
-        return found
 
     @cached_property
     def trunk(self) -> "Trunk":

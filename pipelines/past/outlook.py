@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.engine.files import Posix
+from pipelines.engine.files import Posix, free_bytes
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import StoreError
 from pipelines.graph.checks import notes
 from pipelines.graph.multirun import check_yardstick
-from pipelines.graph.plan import Plan, earlier_runs, free_bytes, to_be_written, why_new
+from pipelines.graph.plan import Plan, earlier_runs, to_be_written, why_new
 from pipelines.past.history import History, histories
 from pipelines.stages.tokenizer import TokenizerStage
 from pipelines.stages.train import checkpoint

@@ -57,11 +57,11 @@ def stages(history: History) -> list[dict[str, Any]]:
     out = []
     trained = training(history)
     for stage in history.stages.values():
-        made = history.made(stage)
-        seconds = float(made.get("seconds", stage.seconds))
+        record = history.artifact(stage).record
+        seconds = float(record.get("seconds", stage.seconds))
         if trained is not None and stage is trained.stage:  # it grows over runs: its journal knows
             seconds = sum(row.seconds for row in trained.taken.values())
-        read = int(made.get("bytes_read", 0))
+        read = int(record.get("bytes_read", 0))
         out.append(
             {
                 "name": stage.name,

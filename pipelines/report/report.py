@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.engine.files import Posix
+from pipelines.graph.records import SUMMARY
 from pipelines.past.history import History
 from pipelines.past.samples import printable
 from pipelines.past.summary import Spent, summarize
@@ -32,7 +33,7 @@ def write_report(history: History, folder: Path, spent: Spent) -> dict[str, Any]
     for name, text in (
         ("report.html", page),
         ("funnel.svg", funnel_picture(summary, held_out.name if held_out else "")),
-        ("summary.json", json.dumps(summary, indent=1, ensure_ascii=False, sort_keys=True)),
+        (SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False, sort_keys=True)),
     ):
         Posix(folder).put(name, text.encode())
     return summary

@@ -20,7 +20,7 @@ from corpus.verdict import Tally
 from pipelines.engine import roles
 from pipelines.engine.files import Posix
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, Work
-from pipelines.engine.store import Artifact, Attempt
+from pipelines.engine.store import MANIFEST, Artifact, Attempt
 from pipelines.stages.display import Display
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train, Watch
 from pretrain.job import LOG_LEVELS, RESUMABLE, EvaluateJob, TrainJob
@@ -88,8 +88,8 @@ def shards(tokens: Artifact) -> dict[str, tuple[str, ...]]:
 
 def checkpoint(directory: Path, step: int) -> Path | None:
     """The committed checkpoint of a step, if there is one."""
-    path = directory / f"step-{step}"
-    return path if (path / "manifest.json").exists() else None
+    name = f"step-{step}"
+    return directory / name if Posix(directory).head(f"{name}/{MANIFEST}") is not None else None
 
 
 def train(context: Context, digest: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from corpus.fault import fault_point
 from pretrain.job import TrainJob
 
+TRAJECTORY = "trajectory.json"  # what is trained here
 _STEP = re.compile(r"step-(\d+)")
 WHAT_FIELDS = ("model", "train", "precision", "mixture", "vocabulary", "eod", "tokens_digest")
 
@@ -91,7 +92,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def recorded(directory: Path) -> dict[str, Any]:
     """What is trained in a folder, as it was written down."""
-    path = directory / "trajectory.json"
+    path = directory / TRAJECTORY
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
@@ -100,7 +101,7 @@ def recorded(directory: Path) -> dict[str, Any]:
 
 def record_what(job: TrainJob) -> None:
     """Write down what is trained here, once; raise TrajectoryError when the folder holds something else."""
-    path = Path(job.directory) / "trajectory.json"
+    path = Path(job.directory) / TRAJECTORY
     whole = TypeAdapter(TrainJob).dump_python(job, mode="json")
     new = {"digest": job.digest, **{name: whole[name] for name in WHAT_FIELDS}}
     if not path.exists():

@@ -153,7 +153,7 @@ def test_ls_tells_each_run(tmp_path):
         f" MB  {body['documents']['training']} documents, not evaluated"
     )  # no steps of a run without
     (second / "summary.json").write_text("{")
-    with pytest.raises(RuntimeError, match=r"summary\.json is not readable"):
+    with pytest.raises(RuntimeError, match=r"summary\.json is damaged"):
         list_runs(tmp_path, print)
 
 

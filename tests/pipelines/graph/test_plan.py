@@ -8,12 +8,11 @@ import pytest
 
 from conf.load import load
 from corpus.verdict import Tally
-from pipelines.engine.files import StoreWarning
+from pipelines.engine.files import StoreWarning, free_bytes
 from pipelines.engine.store import seal
 from pipelines.graph.plan import (
     crawl_generations,
     earlier_runs,
-    free_bytes,
     latest_snapshot,
     make_plan,
     snapshot_source,
