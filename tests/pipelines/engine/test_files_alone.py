@@ -67,6 +67,8 @@ OWNERS = {
     "pretrain/state/checkpoint.py": "ranks write parts of a checkpoint, rank 0 renames the whole",
     "pretrain/state/saver.py": "ranks write parts of a checkpoint, rank 0 renames the whole",
     "pretrain/state/trajectory.py": "holds the trajectory's folder by a lock",
+    "pretrain/watch/profiler.py": "leaves traces in the trajectory's folder",
+    "pretrain/watch/sinks.py": "appends to the trajectory's folder",
     "pretrain/train.py": "asks whether the trajectory's folder has been begun",
 }
 
