@@ -5,26 +5,24 @@ a group's smallest id decides its side. A random draw after dedupe would leak: p
 would stand on both sides.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from corpus.document import raw_ids
 from corpus.filters import AnyRule
 from corpus.verdict import VERDICT, Count, Tally, count_ids
 from pipelines.engine import roles
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Job, Phase, Program, Totals
 from pipelines.engine.store import Attempt, sum_tallies
+from pipelines.stages import draws
 from pipelines.stages.filter import columns_of, judge_rules
-from pipelines.stages.grouping import Grouping, copies, labels
+from pipelines.stages.grouping import Grouping, copies
 from pipelines.stages.grouping import node as nodes
 from pipelines.stages.shard import HELD_OUT, OUT, TRAIN, UNFIT, Mask, Shard, due, shard_phase
 from pipelines.stages.verdicts import Judged, verdict_table
@@ -52,7 +50,10 @@ class SplitStage:
     max_held_out: Annotated[
         int,
         Field(ge=1),
-        Doc("documents held out, about, at most: of a larger corpus the lowest draws of a smaller share"),
+        Doc(
+            "documents held out at most, before the rules: where the share has more, the groups of the lowest draws, "
+            "none after the first that does not fit"
+        ),
     ] = 100_000
     max_group: Annotated[
         int,
@@ -73,28 +74,10 @@ def _near(what: SplitStage) -> float:
 GROUPING = Grouping(_near)
 
 
-def held_out_groups(groups: pa.Array, share: float, salt: str) -> Mask:
-    """Whether each group, by its smallest id, is held out: SHA-256(salt, id) below the share."""
-    limit = int(share * 2**64)
-    draw = [int.from_bytes(hashlib.sha256(salt.encode() + group).digest()[:8], "big") for group in groups.to_pylist()]
-    return np.array([value < limit for value in draw], bool)
-
-
-def groups_of(shard: Shard) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    """Smallest id and number of documents of each document's group."""
-    groups, sizes, found = raw_ids(shard.ids).copy(), np.ones(shard.rows, np.int64), labels(shard)
-    rows = nodes.rows(found["node"])
-    groups[rows] = raw_ids(nodes.ids(found["label"]))
-    sizes[rows] = found["size"].to_numpy()
-    return pa.Array.from_buffers(pa.binary(16), len(groups), [None, pa.py_buffer(groups)]), sizes
-
-
 def assign(shard: Shard, attempt: Attempt) -> None:
     """Sides of one home shard."""
-    what: SplitStage = shard.context.what
-    came, (groups, sizes) = shard.came_in(), groups_of(shard)
-    share = min(what.held_out, what.max_held_out / max(due(shard.context).documents, 1))
-    out = held_out_groups(groups, share, what.salt) & came & (sizes <= what.max_group)
+    came, (groups, sizes) = shard.came_in(), draws.groups_of(shard)
+    out = draws.held_out(shard, groups, sizes)
     unfit, tally = _unfit(shard, came, out)
     side = np.where(out, HELD_OUT, np.where(came, TRAIN, OUT))
     side[unfit["row"].to_numpy()] = UNFIT
@@ -103,7 +86,7 @@ def assign(shard: Shard, attempt: Attempt) -> None:
     attempt.shard(shard.named("verdicts"), [unfit], VERDICT)
     attempt.tally(tally)
     attempt.figure("largest_group", int(sizes.max(initial=0)))
-    attempt.figure("too_large_to_hold_out", int((sizes > what.max_group).sum()))
+    attempt.figure("too_large_to_hold_out", int((sizes > draws.largest(shard.context)).sum()))
 
 
 def _unfit(shard: Shard, came: Mask, out: Mask) -> tuple[pa.Table, Tally]:
@@ -128,6 +111,7 @@ def _unfit(shard: Shard, came: Mask, out: Mask) -> tuple[pa.Table, Tally]:
 
 def _phases(job: Job) -> Iterator[Phase]:
     yield from GROUPING.phases(job)
+    yield from draws.phases(job)
     yield shard_phase("assign", job[0], assign)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -218,15 +217,3 @@ def test_a_group_too_large_to_hold_out_trains(tmp_path):
         assert {sides[row["id"]] for row in chain} == {TRAIN if most == 299 else HELD_OUT}
         assert done.figures["largest_group"] == 300
         assert done.figures["too_large_to_hold_out"] == (300 if most == 299 else 0)
-
-
-def test_the_held_out_share_shrinks_to_the_documents_wanted(tmp_path):
-    """What a smaller cap holds out, a larger one holds out too: the lowest draws."""
-    made = bench(tmp_path, planted(4, 9000, (0.0, 0.0, 0.0)))
-    held = {}
-    for most in (100, 1000, 10**9):
-        what = split.SplitStage(input="keys", keys=["exact"], held_out=0.2, max_held_out=most, rules={})
-        table = table_of(made.made(f"split{most}", split.PROGRAM, what), "sides").to_pylist()
-        held[most] = {row["id"] for row in table if row["side"] == HELD_OUT}
-    assert held[100] < held[1000] < held[10**9]
-    assert len(held[100]) == pytest.approx(100, abs=40) and len(held[1000]) == pytest.approx(1000, abs=130)
