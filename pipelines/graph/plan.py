@@ -1,23 +1,18 @@
 """What a configuration needs: which stages are there, which are new, and which field makes them new."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipelines.engine import roles
 from pipelines.engine.checksum import Checksums
 from pipelines.engine.execute import external
 from pipelines.engine.files import Posix, is_file
-from pipelines.engine.identity import Json, differences
-from pipelines.engine.roles import Role
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
 from pipelines.graph.checks import PlanError, check, check_end, check_name, nearest
 from pipelines.graph.finished import reader
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
-from pipelines.graph.records import records
 from pipelines.graph.training import is_held_out, with_training
 from pipelines.graph.trunk import train_what
 from pipelines.stages.train import checkpoint
@@ -189,85 +184,3 @@ def with_snapshots(plan: Plan, finished: Mapping[str, Artifact]) -> Plan:
 def _graph(config: "Config", root: Path, checksums: Checksums, sources: Mapping[str, Stage]) -> Graph:
     graph = Builder(config.recipe, checksums, sources, reader(root)).build()
     return with_training(graph, train_what(config, root), config.evaluation, config.run.steps, checksums)
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierRun:
-    """A finished run: what each of its stages was, by name, as its run.json tells it."""
-
-    run: str
-    identities: Mapping[str, Json]
-
-
-def earlier_runs(root: Path) -> list[EarlierRun]:
-    """Finished runs, newest first."""
-    return [EarlierRun(each.name, {s["name"]: s["identity"] for s in each.body["stages"]}) for each in records(root)]
-
-
-def why_new(stage: Stage, earlier: list[EarlierRun]) -> str:
-    """Which field differs from the nearest earlier run; inputs are named by stage, not by digest."""
-    best: list[tuple[str, Json, Json]] | None = None
-    for known in earlier:
-        if stage.name in known.identities:
-            changed = differences(known.identities[stage.name], dict(stage.identity))
-            if not changed and stage.kind == "train":
-                return "more steps of a trajectory that is there"
-            if not changed:
-                return f"its result is gone from the store (run {known.run} had it)"
-            if best is None or len(changed) < len(best):
-                best = changed
-    if best is None:
-        return "first time"
-    own_first = sorted(best, key=lambda each: each[0].startswith("inputs."))
-    return "; ".join(_told(stage, path, old, new) for path, old, new in own_first[:4])
-
-
-def _told(stage: Stage, path: str, old: Json, new: Json) -> str:
-    role = Role(path.removeprefix("inputs."))
-    if role != path:
-        return f"input {stage.inputs[role].name if role in stage.inputs else role} changed"
-    return f"{_setting(stage, path)}: {_short(old)} -> {_short(new)}"
-
-
-def _setting(stage: Stage, path: str) -> str:
-    """The configuration key behind a field of a stage's identity."""
-    field = path.removeprefix("what.")
-    if field == path:  # a version, or a library
-        return f"{stage.name} {path}"
-    if stage.kind in ("train", "evaluate"):
-        return "run.steps" if field == "step" else field
-    if stage.kind == "measure":
-        group, _, measure = stage.name.partition(".")
-        return f"recipe.{group}.measures.{measure}.{field.partition('.')[2]}"
-    if stage.kind == "keys":
-        group, _, key = stage.name.partition(".")
-        return f"recipe.{group}.keys.{key}.{field.partition('.')[2]}"
-    return f"recipe.{stage.name}.{field}"
-
-
-def _short(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, dict) and "$file" in value:
-        return f"file {str(value['$file'])[:8]}"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-# Bytes a stage writes for a byte of the edition (extract: of the source) it reads, on the sample site, rounded up.
-# Scatter files are gone when a stage is sealed, and no more than the stage reads.
-WRITTEN = {"extract": 0.2, "edit": 1.1, "dedupe_spans": 1.0, "measure": 0.3, "keys": 0.1, "split": 0.1, "filter": 0.01,
-           "dedupe": 0.01, "decontaminate": 0.01, "tokenizer": 0.1, "tokenize": 1.2}  # fmt: skip
-
-
-def to_be_written(plan: Plan) -> dict[str, int]:
-    """Bytes that the plan's new corpus stages will about write, by name."""
-    sizes: dict[str, float] = {}
-    new: dict[str, int] = {}
-    for stage in plan.stages():
-        found = plan.found(stage)
-        if found is not None:
-            sizes[stage.name] = sum(entry.bytes for entry in found.files.values()) or found.figures.get("bytes", 0)
-            continue
-        read = stage.inputs.get(roles.EDITION) or stage.inputs.get(roles.SOURCE)
-        sizes[stage.name] = WRITTEN.get(stage.kind, 0.0) * (sizes.get(read.name, 0.0) if read else 0.0)
-        new[stage.name] = round(sizes[stage.name])
-    return new

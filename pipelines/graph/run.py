@@ -17,11 +17,12 @@ from pipelines.engine.store import Artifact, load, promised
 from pipelines.graph import plan as planning
 from pipelines.graph import records
 from pipelines.graph.checks import notes
-from pipelines.graph.plan import EarlierRun, Plan
+from pipelines.graph.plan import Plan
 from pipelines.graph.recipe import program
 from pipelines.graph.stage_log import StageLog
 from pipelines.graph.training import is_held_out
 from pipelines.graph.trunk import train_what, trunk_directory
+from pipelines.graph.why_new import EarlierRun, earlier_runs, sentence, why_new
 from pipelines.stages.train import TrainWhere, checkpoint, train
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def run_plans(
         for note in dict.fromkeys(note for each in requests for note in notes(each.config)):
             log.say(note)
         for request, plan in zip(requests, plans, strict=True):
-            session = Session(request, plan, log, planning.earlier_runs(plan.store.root), outcomes)
+            session = Session(request, plan, log, earlier_runs(plan.store.root), outcomes)
             if plan.crawls:
                 _crawl_all(session, crawled)
             sessions.append(session)
@@ -205,8 +206,12 @@ def _settle(session: Session, stage: Stage, cells: list[Session]) -> None:
         return
     group = [stage] if stage.kind != "measure" else _together(session, stage, cells)
     for member in group:
-        session.log.begun(member, planning.why_new(member, session.earlier))
+        session.log.begun(member, _why(session, member))
     _make(session, group)
+
+
+def _why(session: Session, stage: Stage) -> str:
+    return sentence(stage, why_new(stage, session.earlier))
 
 
 def _together(session: Session, stage: Stage, cells: list[Session]) -> list[Stage]:
@@ -237,7 +242,7 @@ def _make(session: Session, group: list[Stage]) -> None:
         # Another process may have made it while this one waited.
         session.record(stage, found, reused=stage.digest not in mine, seconds=seconds)
     new = [stage for stage in group if stage.digest in mine]
-    session.log.made(new, seconds, "; ".join(dict.fromkeys(planning.why_new(s, session.earlier) for s in new)))
+    session.log.made(new, seconds, "; ".join(dict.fromkeys(_why(session, stage) for stage in new)))
 
 
 def _train(session: Session, stage: Stage) -> set[str]:
@@ -266,7 +271,7 @@ def _crawl(session: Session, stage: Stage) -> Artifact:
     unfinished = [path for path in generations if path not in finished]
     highest = max((int(path.name.removeprefix("crawl-")) for path in generations), default=0)
     directory = unfinished[-1] if unfinished else parent / f"crawl-{highest + 1:04d}"
-    why = planning.why_new(stage, session.earlier)
+    why = _why(session, stage)
     session.log.begun(stage, why)
     started = time.monotonic()
     context = session.context(stage, directory)

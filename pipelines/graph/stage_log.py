@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from pipelines.engine.execute import Say
 from pipelines.engine.stage import Stage
-
-FIRST_TIME = "first time"
+from pipelines.graph.why_new import FIRST_TIME
 
 
 class StageLog:

@@ -12,13 +12,12 @@ from pipelines.engine.files import StoreWarning, free_bytes
 from pipelines.engine.store import seal
 from pipelines.graph.plan import (
     crawl_generations,
-    earlier_runs,
     latest_snapshot,
     make_plan,
     snapshot_source,
-    why_new,
     with_snapshots,
 )
+from pipelines.graph.why_new import earlier_runs, sentence, why_new
 
 
 @pytest.fixture
@@ -107,19 +106,21 @@ def test_until_asks_for_a_stage_and_what_it_needs(planned):
 
 def test_why_a_stage_is_new(planned):
     plan = planned()
-    assert {why_new(stage, []) for stage in plan.stages()} == {"first time"}
+    assert {sentence(stage, why_new(stage, [])) for stage in plan.stages()} == {"first time"}
     ran(plan, "far", 1_000)
     ran(planned("recipe.dedupe.jaccard=0.7", "recipe.split.salt=b"), "near", 2_000)
     earlier = earlier_runs(plan.store.root)
     assert [known.run for known in earlier] == ["near", "far"]
-    told = {stage.name: why_new(stage, earlier) for stage in planned("recipe.dedupe.jaccard=0.65").stages()}
+    new = {stage.name: stage for stage in planned("recipe.dedupe.jaccard=0.65").stages()}
+    why = why_new(new["dedupe"], earlier)
+    assert (why.cause, why.run, [path for path, _, _ in why.differences]) == ("changed", "near", ["what.jaccard"])
+    told = {name: sentence(stage, why_new(stage, earlier)) for name, stage in new.items()}
     assert told["dedupe"] == "recipe.dedupe.jaccard: 0.7 -> 0.65"  # against the nearest run, not the newest
     assert told["decontaminate"] == "input dedupe changed"
     assert told["filter"] == "its result is gone from the store (run far had it)"
     rule = "recipe.split.rules.length.minimum.other=300"
-    assert "recipe.split.rules.length.minimum.other: 200" in why_new(
-        {stage.name: stage for stage in planned(rule).stages()}["split"], earlier
-    )
+    split = {stage.name: stage for stage in planned(rule).stages()}["split"]
+    assert "recipe.split.rules.length.minimum.other: 200" in sentence(split, why_new(split, earlier))
 
 
 def test_a_new_snapshot_of_the_same_content_is_the_same_source(tmp_path):

@@ -17,10 +17,11 @@ from pipelines.engine.lease import this_process
 from pipelines.graph import records
 from pipelines.graph.checks import PlanError
 from pipelines.graph.multirun import multirun
-from pipelines.graph.plan import earlier_runs, make_plan
+from pipelines.graph.plan import make_plan
 from pipelines.graph.record import keep_record
 from pipelines.graph.run import Request, run_plans
 from pipelines.graph.stage_log import StageLog
+from pipelines.graph.why_new import earlier_runs
 from pipelines.past.garbage import collect_garbage
 from pipelines.past.history import histories, open_run
 from pipelines.stages import extract
