@@ -13,6 +13,7 @@ from kernels import reference
 from kernels.buffers import read_only, utf8
 from kernels.characters import table
 from kernels.columns import REPETITION, STATISTICS, STOP_WORD_BYTES, STOP_WORD_SLOTS
+from kernels.fold import simplified_table
 from kernels.fold import table as folds
 from kernels.trie import Trie
 
@@ -130,6 +131,20 @@ def matches(text: pa.Array, trie: Trie) -> Counts:
             found = list(reference.matches(value, trie))
             out[row] = len(found), len({number for _, _, number in found}), sum(b - a for a, b, _ in found)
     return out
+
+
+def simplified(text: pa.Array) -> pa.LargeStringArray:
+    """The texts with traditional characters as simplified ones, in the same bytes: for comparing only."""
+    values, ends = utf8(text)
+    data = values[ends[0] : ends[-1]].copy()
+    if backend() == "numba":
+        from kernels.text import simplify
+
+        simplify.replace(data, simplified_table())
+    else:
+        data = np.frombuffer(reference.simplified(data.tobytes()), np.uint8)
+    buffers = [None, pa.py_buffer(ends - ends[0]), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_string(), len(text), buffers)
 
 
 def components(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], nodes: int) -> npt.NDArray[np.int64]:

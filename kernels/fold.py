@@ -25,6 +25,18 @@ def simplified() -> dict[str, str]:
 
 
 @lru_cache(maxsize=1)
+def simplified_table() -> npt.NDArray[np.uint32]:
+    """What each of the 0x110000 code points is in simplified text, in as many UTF-8 bytes; read-only."""
+    out = np.arange(CODE_POINTS, dtype=np.uint32)
+    for traditional, other in simplified().items():
+        if len(traditional.encode()) == len(other.encode()):
+            out[ord(traditional)] = ord(other)
+    out[:] = out[out]
+    out.flags.writeable = False
+    return out
+
+
+@lru_cache(maxsize=1)
 def table() -> npt.NDArray[np.uint32]:
     """What each of the 0x110000 code points folds to; read-only, and folding twice changes nothing."""
     out = np.arange(CODE_POINTS, dtype=np.uint32)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kernels import characters as ch
 from kernels.columns import STATISTICS, STOP_WORD_BYTES
-from kernels.fold import fold
+from kernels.fold import fold, simplified_table
 from kernels.lexicon import SEED, Lexicon, step
 from kernels.trie import Trie
 
@@ -341,6 +341,13 @@ def matches(text: str, trie: Trie) -> Iterator[tuple[int, int, int]]:
         if standing and standing[-1][1]:
             yield i, *standing[-1]
         i = standing[-1][0] if standing else i + 1
+
+
+def simplified(data: bytes) -> bytes:
+    """UTF-8 with traditional characters as simplified ones."""
+    table = simplified_table()
+    text = data.decode("utf-8", "surrogatepass")
+    return "".join(chr(table[ord(character)]) for character in text).encode("utf-8", "surrogatepass")
 
 
 def components(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], nodes: int) -> npt.NDArray[np.int64]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
-from kernels.dispatch import signatures
+from kernels.dispatch import signatures, simplified
 
 
 @lru_cache(maxsize=8)
@@ -39,6 +39,10 @@ class Signature:
         Literal["xxh64", "sha1"], Doc("hash of a shingle, cut to 32 bits; sha1 is datasketch's default, 3 times slower")
     ] = "xxh64"
 
+    fold: Annotated[
+        bool, Doc("traditional and simplified characters are one, so that a page's mirror in the other script is near")
+    ] = True
+
     @property
     def schema(self) -> pa.Schema:
         """One column."""
@@ -47,7 +51,8 @@ class Signature:
     def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """One signature a document."""
         a, b = permutations(self.permutations, self.seed)
-        values = signatures(documents["text"], self.words, self.characters, a, b, self.hashing)
+        text = simplified(documents["text"]) if self.fold else documents["text"]
+        values = signatures(text, self.words, self.characters, a, b, self.hashing)
         data = pa.py_buffer(values.astype("<u4", copy=False))
         column = pa.Array.from_buffers(pa.binary(4 * self.permutations), len(values), [None, data])
         return pa.record_batch([column], schema=self.schema)

@@ -36,8 +36,8 @@ def _cache_folder() -> Path:
 _before = numba.config.CACHE_DIR
 numba.config.CACHE_DIR = str(_cache_folder())
 try:
-    from kernels.text import components, minhash, repetition, statistics, trie
+    from kernels.text import components, minhash, repetition, simplify, statistics, trie
 finally:
     numba.config.CACHE_DIR = _before
 
-__all__ = ["cache_key", "components", "minhash", "repetition", "statistics", "trie"]
+__all__ = ["cache_key", "components", "minhash", "repetition", "simplify", "statistics", "trie"]

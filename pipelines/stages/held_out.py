@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.segment import shingle_hashes
+from kernels.dispatch import simplified
 from pipelines.engine import roles
 from pipelines.engine.attempt import Attempt
 from pipelines.engine.shuffle import Rows, Shuffle, bucket_of_key
@@ -93,8 +94,8 @@ def sentences(text: pa.Array, least: int) -> Pieces:
 
 
 def pieces(context: Context, text: pa.Array) -> Mapping[str, Pieces]:
-    """Texts cut as the stage says, for each part of the index."""
-    what = context.what
+    """Texts cut as the stage says, for each part of the index; traditional and simplified Chinese are one."""
+    what, text = context.what, simplified(text)
     return {"shingles": shingles(text, what.words, what.characters), "sentences": sentences(text, what.sentence)}
 
 

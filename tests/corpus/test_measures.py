@@ -276,3 +276,13 @@ def test_rows_without_a_word_have_no_shingles():
     column = Signature().compute(documents("", "。 !", "word", "字"))["signature"]
     values = np.frombuffer(b"".join(column.to_pylist()), "<u4").reshape(4, -1)
     assert has_shingles(values).tolist() == [False, False, True, True]
+
+
+def test_a_mirror_in_the_other_script_has_the_same_signature():
+    simple = "请联系计算机软件开发部门，让他们把这个文档发给财务经理，并且说明为什么需要这些数据。"
+    traditional = "請聯系計算機軟件開發部門，讓他們把這個文檔發給財務經理，並且說明為什麼需要這些數據。"
+    batch = pa.record_batch([pa.array([simple, traditional], pa.large_string())], names=["text"])
+    one, other = Signature().compute(batch)["signature"].to_pylist()
+    assert one == other
+    one, other = Signature(fold=False).compute(batch)["signature"].to_pylist()
+    assert one != other

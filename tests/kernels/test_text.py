@@ -71,6 +71,15 @@ def test_kernels_equal_the_reference(values):
             assert hashes.tolist() == expected.tolist(), values
         fast, slow = both(patch, lambda: dispatch.signatures(text, 3, 3, A, B))
         assert np.array_equal(fast, slow)
+        fast, slow = both(patch, lambda: dispatch.simplified(text))
+        assert fast.equals(slow)
+        assert pa.compute.binary_length(fast).equals(pa.compute.binary_length(text))
+
+
+def test_traditional_text_is_simplified_where_it_stands():
+    text = pa.array(["x", "漢字a軟體😀𠮟", None, "汉字", "䯀\U0002a42f"], pa.large_string())
+    assert dispatch.simplified(text.slice(1)).to_pylist()[:3] == ["汉字a软体😀𠮟", "", "汉字"]
+    assert text[1].as_py() == "漢字a軟體😀𠮟"  # a copy is written
 
 
 @given(st.lists(texts, min_size=3, max_size=6), st.integers(0, 2))

@@ -2,8 +2,10 @@
 
 import hashlib
 from collections import Counter, defaultdict
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from corpus.document import DOCUMENT
 from corpus.verdict import Tally, count_ids
 from pipelines.stages.decontaminate import PROGRAM, DecontaminateStage
-from pipelines.stages.held_out import Index, Pieces, _whole_runs, few_groups
+from pipelines.stages.held_out import Index, Pieces, _whole_runs, few_groups, pieces
 from pipelines.stages.shard import HELD_OUT, TRAIN, UNFIT
 from pipelines.stages.split import SPLIT
 from tests.pipelines.stages.small import ROWS, by_shard, edition, examples, ids_of, made, reconciled, table, verdicts
@@ -211,3 +213,14 @@ def test_a_meeting_costs_what_is_shared_however_many_documents_are_held_out():
     assert met.held_out.tolist() == [2, 4, 0] and met.largest(met.common / 8).tolist() == [0.25, 0.5, 0]
     assert mine.total.tolist() == [3, 12, 0]
     assert not len(Index(index.hashes[:0], index.documents[:0]).meetings(mine).texts)
+
+
+def test_a_mirror_in_the_other_script_has_the_same_pieces():
+    simple = "请联系计算机软件开发部门，让他们把这个文档发给财务经理。并且说明为什么需要这些数据。"
+    traditional = "請聯系計算機軟件開發部門，讓他們把這個文檔發給財務經理。並且說明為什麼需要這些數據。"
+    context = SimpleNamespace(what=DecontaminateStage(input="x"))
+    found = pieces(context, pa.array([simple, traditional], pa.large_string()))
+    for part, every in found.items():
+        one, other = (set(every.hashes[every.texts == row].tolist()) for row in (0, 1))
+        assert one == other, part
+        assert one, part
