@@ -1,7 +1,6 @@
 """Evaluation of real models: the whole command, and what it must not depend on."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from pretrain.config import Mixture, Model, padded_vocabulary
 from pretrain.config.blueprint import training_flops
 from pretrain.data.batches import Batches
 from pretrain.objectives.score import unigram_nats
+from tests import forked
 from tests.pretrain.tools import EOD, ROOT, VOCABULARY, journal, run, small_job, write_job, write_tokens
 
 
@@ -51,7 +51,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         done = run(write_job(folder, made, "evaluate.json"), "pretrain.evaluate")
         assert done.returncode == 0, done.stderr
     driver = [sys.executable, "-m", "tests.pretrain.eval_driver", str(write_job(folder, trained, "driver.json"))]
-    probe = subprocess.run(driver, cwd=ROOT, capture_output=True, text=True, check=False)
+    probe = forked.run(driver, cwd=ROOT)
     assert probe.returncode == 0, probe.stderr
     return {
         "folder": folder,

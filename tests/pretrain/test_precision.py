@@ -1,7 +1,6 @@
 """bf16: weights in fp32 behind it, the same step in every layout, and evaluation as training computes."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 
 from pretrain.config import Mixture
 from pretrain.data.batches import Batches
+from tests import forked
 from tests.pretrain.parity import weights
 from tests.pretrain.tools import ROOT, VOCABULARY, journal, run_many, small_job, write_job
 
@@ -86,7 +86,7 @@ def test_evaluation_computes_what_training_did(runs, name, tmp_path: Path):
     files = {"checkpoint": f"{job['directory']}/step-7", "held_out": {}, "output": "", "documents": ""}
     path = write_job(tmp_path, shared | files | {"evaluation": {}}, "evaluate.json")
     command = [sys.executable, "-c", SCORE, str(path), str(tmp_path / "samples.npy")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = forked.run(command, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == pytest.approx(journal(job)[7]["loss"], abs=2e-6)
 

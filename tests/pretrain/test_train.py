@@ -19,6 +19,7 @@ from corpus.shard import open_shard
 from pretrain.config import Mixture
 from pretrain.data.batches import Batches
 from pretrain.state.checkpoint import Checkpoint, CheckpointError
+from tests import forked
 from tests.pretrain.tools import ROOT, VOCABULARY, content, journal, losses, run, small_job, write_job
 
 KILLS = ("box:7", "gap", "sync:1", "sync:3", "update:2", "journal:3")
@@ -28,7 +29,7 @@ Job = dict[str, Any]
 def drive(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The trainer through driver.py."""
     command = [sys.executable, "-m", "tests.pretrain.driver", str(path), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return forked.run(command, cwd=ROOT)
 
 
 def make(folder: Path, name: str, **changes: Any) -> tuple[Job, Path]:
@@ -74,7 +75,7 @@ def killed(folder: Path) -> tuple[Job, list[tuple[str, int]]]:
 def interrupted(folder: Path) -> tuple[Job, int, str]:
     """Asked to stop in the middle of a long run."""
     job, path = make(folder, "stopped", steps=100_000, checkpoint_every=100_000)
-    process = subprocess.Popen(
+    process = forked.Served(
         [sys.executable, "-m", "pretrain.train", str(path)], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     log = Path(job["directory"]) / "journal.jsonl"
@@ -107,7 +108,7 @@ def waiting(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
     Path(job["directory"]).mkdir()
     with (Path(job["directory"]) / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        process = subprocess.Popen(
+        process = forked.Served(
             [sys.executable, "-m", "pretrain.train", str(path)], cwd=ROOT, stderr=subprocess.PIPE, text=True
         )
         said = "".join(iter(process.stderr.readline, f"waiting for the trainer that holds {lock.name[:-5]}\n"))
@@ -128,7 +129,7 @@ def drive_two(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     code = "import sys; from pathlib import Path; from pretrain.parallel.launch import launch\n"
     code += f"sys.exit(launch(sys.argv[1:], 2, Path({str(logs)!r})))"
     command = [sys.executable, "-c", code, sys.executable, "-m", "tests.pretrain.driver", str(path), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return forked.run(command, cwd=ROOT)
 
 
 def hanging(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:

@@ -16,6 +16,7 @@ import pytest
 from corpus.document import tokens_schema
 from corpus.shard import write_shard
 from pretrain.state.checkpoint import Checkpoint
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 VOCABULARY, EOD = 300, 0
@@ -87,15 +88,7 @@ def command(path: Path, module: str = "pretrain.train") -> list[str]:
 
 def run(path: Path, module: str = "pretrain.train", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
-    return subprocess.run(
-        command(path, module),
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return forked.run(command(path, module), cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
 
 
 def run_many(paths: Sequence[Path], world: int = 1, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -105,15 +98,7 @@ def run_many(paths: Sequence[Path], world: int = 1, *flags: str) -> subprocess.C
         code = "import sys; from pathlib import Path; from pretrain.parallel.launch import launch\n"
         code += f"sys.exit(launch(sys.argv[1:], {world}, Path({str(paths[0].parent / 'logs')!r})))"
         program = [sys.executable, "-c", code, *program]
-    return subprocess.run(
-        program,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    return forked.run(program, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def asked_for(request: pytest.FixtureRequest, *names: str) -> set[tuple[Any, ...]]:
