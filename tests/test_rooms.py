@@ -18,7 +18,7 @@ LENT = {"corpus.configuration", "corpus.document", "corpus.fault", "corpus.shard
 JOB = {"pretrain.config", "pretrain.job", "pretrain.journal", "pretrain.state.trajectory"}
 # Within pipelines: each room may import those after it, and none before it. `door` is a file, not a room; the package
 # itself opens it when asked.
-INNER = ("__init__", "cli", "door", "report", "past", "graph", "stages", "engine")
+INNER = ("__init__", "cli", "door", "launch", "report", "past", "graph", "stages", "engine")
 # What roles of a family begin with (pipelines/engine/roles.py).
 FAMILY = re.compile(r"(measure|key|verdict|part|against)\.(?! )")
 HEAVY = ("torch", "megatron", "apache_beam", "numba")

@@ -82,6 +82,14 @@ def plan(options: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
+def work(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Do a share of a phase."""
+    from pipelines.launch.share import work
+
+    say(str(work(Path(options.plan), options.index, options.of)))
+    return 0
+
+
 def config(options: argparse.Namespace, overrides: list[str]) -> int:
     """Print the keys of the configuration."""
     from pipelines.cli.show import show_config

@@ -42,6 +42,10 @@ def command_line() -> argparse.ArgumentParser:
     config.add_argument("path", nargs="?", default="", help="only keys below this dotted path")
     config.add_argument("--search", default="", help="only keys whose name or doc line holds this word")
     config.add_argument("--set", nargs="*", default=[], metavar="key=value", dest="overrides", help="as for run")
+    work = verbs.add_parser("work", help="do a share of a phase that a run has written to a plan file")
+    work.add_argument("plan", metavar="PLAN", help="the plan file that a run with cluster=shell or cluster=slurm names")
+    work.add_argument("--index", type=int, required=True, help="which share, from 0 on")
+    work.add_argument("--of", type=int, required=True, help="how many shares there are")
     explain = verbs.add_parser(
         "explain", parents=[overrides], help="why a document was kept or dropped, what a step saw"
     )
@@ -89,6 +93,7 @@ def _verbs() -> dict[str, Verb]:
     return {
         "run": commands.run,
         "plan": commands.plan,
+        "work": commands.work,
         "config": commands.config,
         "explain": commands.explain,
         "export": commands.export,

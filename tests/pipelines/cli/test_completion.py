@@ -36,7 +36,7 @@ def completed(*typed, cwd=None):
 
 def test_words_come_from_the_parser_and_the_schema():
     found = words(command_line())
-    assert {"run", "plan", "config", "explain", "export", "ls", "gc", "completion"} == set(found.verbs)
+    assert {"run", "plan", "work", "config", "explain", "export", "ls", "gc", "completion"} == set(found.verbs)
     assert {"--doc", "--step", "--rule", "--run", "--raw"} <= set(found.flags["explain"])
     assert found.values["--what"] == ["documents", "verdicts", "tokens", "model"]
     assert found.values["completion"] == ["bash", "zsh", "fish"]
