@@ -133,7 +133,8 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     jobs = {"sound": job_of("sound"), "unwatched": job_of("unwatched", train__healing={"threshold": 1e9})}
     asked = {layout for (layout,) in asked_for(request, "layout")} | {"one"}
     jobs |= {name: job_of(name, name, components=components) for name in LAYOUTS if name in asked}
-    jobs |= {f"{name} watched": watched(folder, jobs[name]) for name in LAYOUTS if name in asked}
+    jobs["drops"] = job_of("drops", model__block__dropout=0.1, model__attention__dropout=0.1)
+    jobs |= {f"{name} watched": watched(folder, jobs[name]) for name in (*LAYOUTS, "drops") if name in jobs}
     for world in (1, 2):
         names = [name for name in jobs if (name.removesuffix(" watched") in {*LAYOUTS} - {"one"}) == (world == 2)]
         paths = [write_job(folder, jobs[name], f"{name}.json".replace(" ", "-")) for name in names]
@@ -175,6 +176,11 @@ def test_watching_changes_no_bit_and_sees_the_same_in_every_layout(runs, layout)
     assert seen[0].keys() == {9, 18, 27} and {name for each in seen[0].values() for name in each} == {"en", "zh"}
     for step, each in seen[0].items():
         assert each == pytest.approx(seen[1][step], rel=1e-4)
+
+
+def test_watching_draws_nothing_and_lets_dropout_go_on(runs):
+    plain, watched = runs["jobs"]["drops"], runs["jobs"]["drops watched"]
+    assert content(plain, STEPS) == content(watched, STEPS) != content(runs["jobs"]["sound"], STEPS)
 
 
 def scores(job: dict[str, Any]) -> dict[int, dict[str, float]]:
