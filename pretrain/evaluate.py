@@ -117,12 +117,13 @@ def model_scorer(job: EvaluateJob) -> Scorer:
     from pretrain.objectives.cross_entropy import token_nats, vocabulary_slice
     from pretrain.parallel import mesh as world
     from pretrain.state.checkpoint import Checkpoint
-    from pretrain.state.saver import fill
+    from pretrain.state.saver import beginning, fill
 
     mesh = world.join(layout, platform, world.rendezvous(timedelta(seconds=layout.timeout_s)))
     world.seed_dropout(job.train.seed, 0, mesh)
     (part,) = build(job.model, job.precision, platform, mesh, job.vocabulary)
-    fill(part, Checkpoint(Path(job.checkpoint)) if job.checkpoint else None, job.train.seed)
+    start = beginning(job.initial, job.model, job.vocabulary, job.train.seed)
+    fill(part, Checkpoint(Path(job.checkpoint)) if job.checkpoint else None, start)
     part.module.eval()
     vocabulary = vocabulary_slice(job.vocabulary, padded_vocabulary(job.model, job.vocabulary), 0, 1, None)
 

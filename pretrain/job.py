@@ -36,6 +36,7 @@ class TrainJob:
     tokens_digest: Annotated[str, Doc("identity of the token shards")]
     components: Shards
     trunk: Annotated[str, Doc("folder of the trajectory that train.trunk names")] = ""
+    initial: Annotated[str, Doc("Hugging Face folder that weights start from; the digest knows its content")] = ""
     steps: Annotated[int, Ge(0), Doc("train until this step is done")]
     checkpoint_every: Annotated[int, Ge(1), Doc("steps between checkpoints")] = 100
     log_every: Annotated[int, Ge(1), Doc("steps between log lines")] = 10
@@ -61,6 +62,7 @@ class EvaluateJob:
     vocabulary: Annotated[int, Ge(2), Doc("the tokenizer's size")]
     eod: Annotated[int, Ge(0), Doc("the token that every document starts from and ends in")]
     checkpoint: Annotated[str | None, Doc("a `step-<n>` folder; null: the untrained model")]
+    initial: Annotated[str, Doc("Hugging Face folder that the untrained model's weights are those of")] = ""
     held_out: Annotated[Mapping[str, tuple[str, ...]], Doc("token shards of held-out documents by language")]
     components: Annotated[Mapping[str, tuple[str, ...]], Doc("token shards of the training split, for the unigram")]
     evaluation: Evaluation

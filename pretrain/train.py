@@ -103,7 +103,7 @@ def _build(job: TrainJob, platform: "Platform", mesh: "Mesh", start: Start) -> "
     from pretrain.parallel.mesh import seed_dropout
     from pretrain.state.checkpoint import Checkpoint, CheckpointError
     from pretrain.state.cursor import Cursor
-    from pretrain.state.saver import draw, restore
+    from pretrain.state.saver import begin, beginning, restore
     from pretrain.trainer import TrainState
 
     seed_dropout(job.train.seed, 0, mesh)  # without dropout too: under sequence parallelism upstream wants a state
@@ -114,7 +114,7 @@ def _build(job: TrainJob, platform: "Platform", mesh: "Mesh", start: Start) -> "
     window = Window(job.train.healing, [Seen(row.step, row.loss, row.grad_norm) for row in start.rows])
     path = trajectory.steps(Path(job.directory)).get(start.step)
     if path is None and not job.train.trunk:
-        draw(optimizer, job.train.seed)
+        begin(optimizer, beginning(job.initial, job.model, job.vocabulary, job.train.seed))
         return TrainState(computer, optimizer, mesh, Cursor(), window)
     if path is None:
         cursor, other = first_cursor(job, restore(optimizer, checkpoint_of(job)))

@@ -24,7 +24,16 @@ from pipelines.stages.filter import FilterStage
 from pipelines.stages.split import SplitStage
 from pipelines.stages.tokenize import TokenizeStage
 from pipelines.stages.tokenizer import TokenizerStage
-from pretrain.config import LayoutError, WatchError, check_device, check_layout, check_watch, schedule_notes
+from pretrain.config import (
+    ImportedModelError,
+    LayoutError,
+    WatchError,
+    check_device,
+    check_layout,
+    check_model,
+    check_watch,
+    schedule_notes,
+)
 
 if TYPE_CHECKING:
     from conf.schema import Config
@@ -54,6 +63,8 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
         if trains:
             check_device(config.layout)
             check_watch(config.site.watch)
+            if config.train.initial:
+                check_model(config.model, config.train.initial.resolve())
             for stage in wanted:
                 if isinstance(stage.what, TokenizerStage):
                     check_layout(config.model, config.train, config.layout, stage.what.vocabulary)
@@ -61,7 +72,7 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
             names = components(stage.inputs[roles.TOKENS], found)
             if names is not None:
                 check_mixture(config.mixture.weights, config.mixture.rest, names)
-    except (LayoutError, OrderError, WatchError) as error:
+    except (LayoutError, OrderError, WatchError, ImportedModelError) as error:
         raise PlanError(str(error)) from None
 
 

@@ -27,7 +27,7 @@ def with_training(graph: Graph, what: TrainWhat, evaluation: Evaluation, steps: 
 
     train = stage("train", "train", what, {roles.TOKENS: tokens})
     # Initial weights know nothing of the corpus: cells of a filter sweep share this one.
-    start = UntrainedWhat(what.model, what.train.seed, what.precision, evaluation)
+    start = UntrainedWhat(what.model, what.train.seed, what.precision, evaluation, what.train.initial)
     untrained = stage("untrained", "evaluate", start, {roles.HELD_OUT: held_out})
     inputs = {roles.TRAJECTORY: train, roles.TOKENS: tokens, roles.HELD_OUT: held_out, roles.UNTRAINED: untrained}
     stage("evaluate", "evaluate", EvaluateWhat(evaluation, steps), inputs)

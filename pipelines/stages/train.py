@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
 
+from corpus.configuration import FileRef
 from corpus.verdict import Tally
 from pipelines.engine import roles
 from pipelines.engine.files import Posix
@@ -48,13 +49,14 @@ class EvaluateWhat:
 
 @dataclass(frozen=True)
 class UntrainedWhat:
-    """The model as it starts: its shape, the seed of its weights, and how it is measured."""
+    """The model as it starts: its shape, the seed or the folder of its weights, and how it is measured."""
 
     version: ClassVar[int] = 1
     model: Model
     seed: int
     precision: Precision
     evaluation: Evaluation
+    initial: FileRef | None = None
     step: ClassVar[int] = 0
 
 
@@ -86,6 +88,12 @@ def shards(tokens: Artifact) -> dict[str, tuple[str, ...]]:
     return {name: tuple(str(tokens.path(shard).absolute()) for shard in tokens.names(name)) for name in names}
 
 
+def _initial(where: TrainWhere) -> str:
+    """The folder that weights start from, if one is named."""
+    folder = where.what.train.initial
+    return str(folder.resolve()) if folder else ""
+
+
 def checkpoint(directory: Path, step: int) -> Path | None:
     """The committed checkpoint of a step, if there is one."""
     name = f"step-{step}"
@@ -100,7 +108,7 @@ def train(context: Context, digest: str) -> None:
         directory=str(context.directory.absolute()),
         digest=digest,
         model=where.what.model,
-        train=where.what.train,
+        train=replace(where.what.train, initial=None),  # where it lies is no part of what is trained
         precision=where.what.precision,
         mixture=where.what.mixture,
         layout=where.layout,
@@ -109,6 +117,7 @@ def train(context: Context, digest: str) -> None:
         tokens_digest=tokens.digest,
         components=shards(tokens),
         trunk=str(where.trunk.absolute()) if where.trunk else "",
+        initial=_initial(where),
         steps=where.steps,
         checkpoint_every=where.checkpoint_every,
         log_every=where.log_every,
@@ -141,6 +150,7 @@ def evaluate_item(work: Work, attempt: Attempt) -> None:
         vocabulary=held_out.figures["vocabulary"],
         eod=held_out.figures["eod"],
         checkpoint=str(folder.absolute()) if folder else None,
+        initial=_initial(where) if folder is None else "",
         held_out=shards(held_out),
         components=shards(tokens) if tokens else {},
         evaluation=context.what.evaluation,

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, StringConstraints, model_validator
 
-from corpus.configuration import Doc, configuration
+from corpus.configuration import Doc, FileRef, configuration
 from pretrain.config.optimizer import AdamW, Optimizer
 from pretrain.config.schedule import BatchStage, Constant, Cosine, Linear, Ramp, Schedule, WarmupStableDecay
 
@@ -52,9 +52,20 @@ class Train:
         Doc("start from another run's checkpoint: <run>@<step>; empty: from drawn weights"),
     ] = ""
 
+    initial: Annotated[
+        FileRef | None,
+        Doc("start from the weights of a Hugging Face folder, which counts by its content; null: from drawn weights"),
+    ] = None
+
     @model_validator(mode="after")
     def _ramps(self) -> "Train":
         self.batch_stages()
+        return self
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "Train":
+        if self.trunk and self.initial:
+            raise ValueError(f"trunk={self.trunk} and initial={self.initial}: a run has one start: leave one out")
         return self
 
     def batch_stages(self) -> tuple[BatchStage, ...]:

@@ -14,7 +14,7 @@ from pretrain.journal import Journal, Row
 from pretrain.state import trajectory
 from pretrain.state.checkpoint import Checkpoint
 from pretrain.state.cursor import Cursor
-from pretrain.state.saver import Saver, draw, restore
+from pretrain.state.saver import Saver, begin, beginning, restore
 from pretrain.state.trunk import checkpoint_of, first_cursor, step_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Healer:
         elif job.train.trunk and target == first:
             cursor, _ = first_cursor(job, restore(state.optimizer, checkpoint_of(job)))
         elif target == 0:
-            draw(state.optimizer, job.train.seed)
+            begin(state.optimizer, beginning(job.initial, job.model, job.vocabulary, job.train.seed))
             cursor = Cursor()
         else:
             raise DivergedError(f"step-{target}, to go back to, is gone from {job.directory}: run again")

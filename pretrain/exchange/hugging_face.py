@@ -1,4 +1,4 @@
-"""Checkpoints to Hugging Face folders and back: `python -m pretrain.exchange.hugging_face JOB.json` writes one.
+"""Checkpoints to Hugging Face folders: `python -m pretrain.exchange.hugging_face JOB.json` writes one.
 
 fp32, as the masters are. The padding rows of an embedding stay here: the other side's vocabulary is the tokenizer's.
 """
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from pretrain.config import Model, padded_vocabulary
 from pretrain.config.blueprint import Weight, blueprint
-from pretrain.exchange.architecture import ExchangeError, Foreign, Part, architecture
+from pretrain.exchange.architecture import Foreign, Part, architecture
 from pretrain.job import ExportJob, read_job
 from pretrain.state.checkpoint import Checkpoint
 
@@ -93,39 +93,6 @@ def _named(folder: Path, where: Mapping[str, str], size: int) -> list[str]:
     index = {"metadata": {"total_size": size}, "weight_map": {tensor: final[name] for tensor, name in where.items()}}
     (folder / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
     return ["config.json", "generation_config.json", INDEX, *final.values()]
-
-
-def read(folder: Path, model: Model, vocabulary: int) -> dict[str, Floats]:
-    """The weights of a Hugging Face folder by the blueprint's names and shapes; padding rows are 0.
-
-    Raises ExchangeError where the folder holds another model.
-    """
-    rows = padded_vocabulary(model, vocabulary)
-    weights = {weight.name: weight for weight in blueprint(model, rows)}
-    out = {name: np.zeros(weight.shape, np.float32) for name, weight in weights.items()}
-    there: dict[str, Floats] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        there |= load_file(path)
-    table = architecture(model, vocabulary, 0).tensors
-    names = {foreign.name for foreign in table}
-    if there.keys() != names:
-        raise ExchangeError(
-            f"{folder} has {sorted(there.keys() - names)[:3]} that the model has not, and lacks "
-            f"{sorted(names - there.keys())[:3]}: describe the model as its config.json does"
-        )
-    for foreign in table:
-        values = there[foreign.name].T if foreign.transposed else there[foreign.name]
-        at = 0
-        for part in foreign.parts:
-            offsets, extent = _extent(weights[part.weight], part, vocabulary)
-            shape = extent if part.expert is None else extent[1:]
-            piece = values[at : at + shape[0]]
-            if piece.shape != shape:
-                raise ExchangeError(f"{folder}: {foreign.name} is {values.shape}, the model's {part.weight} {shape}")
-            target = out[part.weight]
-            target[tuple(slice(o, o + e) for o, e in zip(offsets, extent, strict=True))] = piece
-            at += shape[0]
-    return out
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -4,15 +4,18 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from corpus.fault import fault_point
+from pretrain.config import Model
 from pretrain.engine.optimizer import WEIGHT, Optimizer
+from pretrain.exchange.folder import Folder
 from pretrain.models.binding import Box
 from pretrain.models.build import ModelPart
 from pretrain.models.draw import initial
@@ -133,26 +136,37 @@ def restore(optimizer: Optimizer, found: Checkpoint) -> Cursor:
     return cursor
 
 
+Start = Callable[[Box], torch.Tensor]  # the initial weights of a box, fp32
+
+
+def beginning(folder: str, model: Model, vocabulary: int, seed: int) -> Start:
+    """Weights as a Hugging Face folder has them, or drawn where none is named."""
+    if not folder:
+        return partial(initial, seed=seed)
+    read = Folder(Path(folder), model, vocabulary).read
+    return lambda box: torch.from_numpy(read(box.weight.name, box.offsets, box.extent))
+
+
 @torch.no_grad()
-def draw(optimizer: Optimizer, seed: int) -> None:
-    """Set the initial weights and a state that has seen nothing."""
+def begin(optimizer: Optimizer, start: Start) -> None:
+    """Set the initial weights, of which each rank takes its own slices alone, and a state that has seen nothing."""
     for unit in optimizer.units:
         for tensor in optimizer.tensors(unit).values():
             tensor.zero_()
         master = optimizer.tensors(unit)[WEIGHT]
         for piece, part in unit.pieces():
-            master[part] = initial(piece.box, seed).flatten().to(master.device)
+            master[part] = start(piece.box).flatten().to(master.device)
     optimizer.set_step(0)
     optimizer.publish()
 
 
 @torch.no_grad()
-def fill(part: ModelPart, found: Checkpoint | None, seed: int) -> None:
-    """Set the weights of a part that is only read: from a checkpoint, or as they are drawn."""
+def fill(part: ModelPart, found: Checkpoint | None, start: Start) -> None:
+    """Set the weights of a part that is only read: from a checkpoint, or as they begin."""
     for name, parameter in part.module.named_parameters():
         flat = torch.cat(
             [
-                initial(band, seed).flatten()
+                start(band).flatten()
                 if found is None
                 else torch.from_numpy(found.read(band.weight.name, WEIGHT, band.offsets, band.extent)).flatten()
                 for band in part.bindings[name].bands

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from corpus.fault import fault_point
+from pretrain.config.differences import differences
 from pretrain.job import TrainJob
 
 TRAJECTORY = "trajectory.json"  # what is trained here
@@ -73,21 +74,6 @@ def ownership(directory: Path, say: Callable[[str], object]) -> Iterator[None]:
             say(f"waiting for the trainer that holds {directory}")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _flat(prefix: str, value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
-    else:
-        yield prefix, value
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The fields in which two descriptions differ, a phrase each."""
-    left, right = dict(_flat("", old)), dict(_flat("", new))
-    names = sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
-    return [f"{name}: {left.get(name)!r} there, {right.get(name)!r} here" for name in names]
 
 
 def recorded(directory: Path) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from pretrain.config.differences import differences
 from pretrain.job import TrainJob
 from pretrain.state.checkpoint import Checkpoint, CheckpointError
 from pretrain.state.cursor import Cursor
-from pretrain.state.trajectory import TrajectoryError, differences, recorded, steps
+from pretrain.state.trajectory import TrajectoryError, recorded, steps
 
 _SAME = ("model", "vocabulary", "eod", "train.optimizer.kind")  # what the trunk's weights and moments are made for
 _ORDER = ("tokens_digest", "mixture", "train.data_seed", "model.sequence_length")  # what decides which sample is which

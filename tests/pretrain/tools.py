@@ -91,9 +91,11 @@ def run(path: Path, module: str = "pretrain.train", **environment: str) -> subpr
     return forked.run(command(path, module), cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
 
 
-def run_many(paths: Sequence[Path], world: int = 1, *flags: str) -> subprocess.CompletedProcess[str]:
+def run_many(
+    paths: Sequence[Path], world: int = 1, *flags: str, module: str = "many"
+) -> subprocess.CompletedProcess[str]:
     """Train many jobs in one world of processes, one after another."""
-    program = [sys.executable, "-m", "tests.pretrain.many", *flags, *map(str, paths)]
+    program = [sys.executable, "-m", f"tests.pretrain.{module}", *flags, *map(str, paths)]
     if world > 1:
         code = "import sys; from pathlib import Path; from pretrain.parallel.launch import launch\n"
         code += f"sys.exit(launch(sys.argv[1:], {world}, Path({str(paths[0].parent / 'logs')!r})))"
