@@ -27,6 +27,7 @@ from conf.load import Cell, load, load_cell, load_cells
 from conf.overrides import written
 from conf.schema import WHERE
 from conf.search import ConfigError, Search, search
+from pipelines.graph.imported import start_from as start_from
 from pipelines.graph.plan import make_plan
 from pipelines.graph.record import keep_record
 from pipelines.graph.run import Session, run_plan

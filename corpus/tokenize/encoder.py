@@ -27,8 +27,9 @@ class Encoder:
     def __init__(self, path: Path) -> None:
         try:
             self._spec: dict[str, Any] = json.loads(path.read_bytes())
-            vocabulary: dict[str, int] = self._spec["model"]["vocab"]
-        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+            added = {each["content"]: each["id"] for each in self._spec.get("added_tokens") or ()}
+            vocabulary: dict[str, int] = {**self._spec["model"]["vocab"], **added}  # Qwen's end of document is added
+        except (OSError, json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
             raise TokenizerError(f"{path} is no tokenizer.json ({error!r}): train one, or name another file") from error
         if END_OF_DOCUMENT not in vocabulary:
             raise TokenizerError(f"{path} has no {END_OF_DOCUMENT} token: add it, for every document ends in it")

@@ -55,14 +55,25 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
         from pipelines.report.sweep import lines
 
         table, page = door.sweep(*overrides, say=say, **asked)
-        printed = lines(table)
     else:
-        done = door.run(*overrides, say=say, **asked)
-        printed, page = terminal.lines(done.figures), done.report
-    for line in printed:
+        return _finished(door.run(*overrides, say=say, **asked))
+    for line in lines(table):
         out(line)
     out(str(page))
     return 0
+
+
+def _finished(done: door.FinishedRun) -> int:
+    for line in terminal.lines(done.figures):
+        out(line)
+    out(str(done.report))
+    return 0
+
+
+def import_model(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Run from a Hugging Face folder's model on."""
+    start = door.start_from(options.folder)
+    return _finished(door.run(start, *overrides, say=say, config_dir=options.config_dir, verbose=options.verbose))
 
 
 def plan(options: argparse.Namespace, overrides: list[str]) -> int:

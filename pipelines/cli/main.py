@@ -34,6 +34,13 @@ def command_line() -> argparse.ArgumentParser:
     run.add_argument("-m", "--multirun", action="store_true", help="a.b=1,2 makes cells of an ablation, in one table")
     line = "every stage by itself, before and after it is made; what the trainer adapts"
     run.add_argument("-v", "--verbose", action="store_true", help=line)
+    begin = verbs.add_parser(
+        "import", parents=[overrides], help="a run that starts from a Hugging Face folder's model and tokenizer"
+    )
+    begin.add_argument(
+        "--from", required=True, dest="folder", metavar="DIR", help="config.json, weights, tokenizer.json"
+    )
+    begin.add_argument("-v", "--verbose", action="store_true", help=line)
     plan = verbs.add_parser("plan", parents=[overrides], help="what is reused, what is new and why, what it will cost")
     plan.add_argument("-m", "--multirun", action="store_true", help="the same of each cell of `siku run -m`")
     config = verbs.add_parser(
@@ -92,6 +99,7 @@ def _verbs() -> dict[str, Verb]:
 
     return {
         "run": commands.run,
+        "import": commands.import_model,
         "plan": commands.plan,
         "work": commands.work,
         "config": commands.config,

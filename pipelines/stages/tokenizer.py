@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from corpus.configuration import Doc, configuration
-from corpus.tokenize import train_bpe
+from corpus.configuration import Doc, FileRef, configuration
+from corpus.tokenize import Encoder, TokenizerError, train_bpe
 from corpus.verdict import Tally
 from pipelines.engine.identity import StageName
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, Work
@@ -24,11 +24,14 @@ SAMPLE = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("tex
 
 @configuration
 class TokenizerStage:
-    """Byte-level BPE over a sample of the split's training side."""
+    """Byte-level BPE over a sample of the split's training side, or one that is there already."""
 
     kind: Literal["tokenizer"] = "tokenizer"
     input: Annotated[StageName, Doc("the split whose training side is sampled")]
     vocabulary: Annotated[int, Field(ge=257), Doc("tokens, the 256 bytes and end-of-document among them")] = 8192
+    file: Annotated[
+        FileRef | None, Doc("a tokenizer.json of `vocabulary` tokens that is used as it is; null: one is trained")
+    ] = None
     languages: Annotated[list[str], Doc("documents of these languages are sampled; empty: all")] = Field(
         default_factory=list
     )
@@ -59,21 +62,27 @@ def sample_shard(shard: Shard, attempt: Attempt) -> None:
 
 
 def train(work: Work, attempt: Attempt) -> None:
-    """Train on the sample, shards and rows in id order."""
+    """Train on the sample, shards and rows in id order; or take the file. Raises TokenizerError."""
     context = work.context
+    path = attempt.path("tokenizer", ".json")
 
     def texts() -> Iterator[str]:
         for path in context.paths("sample"):
             for batch in pa.ipc.open_file(pa.memory_map(str(path))).read_all().to_batches():
                 yield from batch["text"].to_pylist()
 
-    data = train_bpe(texts(), context.what.vocabulary)
-    path = attempt.path("tokenizer", ".json")
-    path.write_bytes(data)
+    what: TokenizerStage = context.what
+    path.write_bytes(what.file.resolve().read_bytes() if what.file else train_bpe(texts(), what.vocabulary))
+    if what.file and (found := Encoder(path).vocabulary) != what.vocabulary:
+        raise TokenizerError(
+            f"recipe.{context.name}.vocabulary={what.vocabulary}, but {what.file} has {found} tokens: set it to that"
+        )
     attempt.add("tokenizer", path, context.what.vocabulary)
 
 
 def _sample(job: Job) -> Phase:
+    if job[0].what.file:
+        return Phase("sample", [], sample_shard, scratch=True)
     return shard_phase("sample", job[0], sample_shard, scratch=True)
 
 

@@ -88,3 +88,15 @@ def test_bad_files_are_refused(path, tmp_path):
             Encoder(tmp_path / "t.json")
     with pytest.raises(TokenizerError, match=r"none\.json"):
         Encoder(tmp_path / "none.json")
+
+
+def test_an_end_of_document_that_is_an_added_token_is_known(path, tmp_path):
+    """As in Qwen's files, whose special tokens follow the vocabulary."""
+    spec = json.loads(path.read_text())
+    del spec["model"]["vocab"][END_OF_DOCUMENT]
+    spec["added_tokens"] = [{**spec["added_tokens"][0], "id": 400}]
+    (tmp_path / "qwen.json").write_text(json.dumps(spec))
+    encoder = Encoder(tmp_path / "qwen.json")
+    assert (encoder.eod, encoder.vocabulary) == (400, 401)
+    (tokens,) = encoder.encode(pa.array([TEXTS[1]])).to_pylist()
+    assert tokens[-1] == 400 and tokens[:-1] == Tokenizer.from_file(str(path)).encode(TEXTS[1]).ids

@@ -36,7 +36,8 @@ def completed(*typed, cwd=None):
 
 def test_words_come_from_the_parser_and_the_schema():
     found = words(command_line())
-    assert {"run", "plan", "work", "config", "explain", "export", "ls", "gc", "completion"} == set(found.verbs)
+    verbs = {"run", "import", "plan", "work", "config", "explain", "export", "ls", "gc", "completion"}
+    assert verbs == set(found.verbs)
     assert {"--doc", "--step", "--rule", "--run", "--raw"} <= set(found.flags["explain"])
     assert found.values["--what"] == ["documents", "verdicts", "tokens", "model"]
     assert found.values["completion"] == ["bash", "zsh", "fish"]
@@ -87,7 +88,7 @@ def test_fish_completes_paths_and_runs():
     text = SCRIPTS("fish")
     assert "-l run -x -a '(__siku_runs)'" in text and "-l config-dir -r -F" in text and "-l to -r -F" in text
     (line,) = [line for line in text.splitlines() if "string match -r" in line]
-    assert r"recipe\.source\.path|" in line and r"site\.store)=|@)" in line
+    assert r"recipe\.source\.path|" in line and r"site\.store|train\.initial)=|@)" in line
 
 
 def test_fish_quotes_what_it_says():
