@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import partial
 
 import pytest
 
@@ -65,14 +66,16 @@ def context_of(root, files):
     return Context("extract", "extract", STAGE.what, root / "out", {"source": artifact}, {"source": source})
 
 
-def worked(context, program):
-    """A stage's phases as the engine runs them, their items through plan files as a worker of its own does."""
+def worked(context, program, *, afresh=True):
+    """A stage's phases as the engine runs them, their items through plan files as a worker does: one of its own each
+    (`afresh`), or one for all."""
     job, read = (context,), Counter()
-    for phase_of in program.phases:
+    for number, phase_of in enumerate(program.phases):
         phase = phase_of(job)
         path = PhasePlan(job, phase).save() if phase.items else None
-        for cached in (load, commit._read_summary, stage._loaded):
-            cached.cache_clear()  # a worker begins with none
+        if afresh or number == 0:
+            for cached in (load, commit._read_summary, stage._loaded):
+                cached.cache_clear()  # a worker begins with none
         with counted() as found:
             for item in phase.items:
                 plan, items = load(path)
@@ -105,11 +108,14 @@ def count_documents(shard, attempt):
     attempt.figure("documents", len(shard.ids))
 
 
+def _counting(name, job):
+    return shard_phase(name, job[0], count_documents)
+
+
 def test_a_manifest_is_read_once_a_worker_however_many_shards_it_names(tmp_path, monkeypatch):
     monkeypatch.setattr(shuffle, "TARGET", 400)
-    counting = Program(
-        "count", 1, (), (lambda job: shard_phase("count", job[0], count_documents),), lambda context: Totals(Tally())
-    )
+    phases = tuple(partial(_counting, name) for name in ("count", "recount"))
+    counting = Program("count", 1, (), phases, lambda context: Totals(Tally()))
     found = {}
     for files in (6, 24):
         before = context_of(tmp_path / str(files), files)
@@ -117,6 +123,7 @@ def test_a_manifest_is_read_once_a_worker_however_many_shards_it_names(tmp_path,
         artifact = finished_stage("extract", STAGE.digest, before.directory)
         context = Context("count", "count", None, tmp_path / str(files) / "count", {"edition": artifact}, {})
         context.directory.mkdir()
-        found[files] = worked(context, counting)
-        assert sum(each.figures["documents"] for each in context.commits("count").values()) == 20 * files
-    assert found[24] == found[6] == {"*.plan": 1, "*/manifest.json": 1}
+        found[files] = worked(context, counting, afresh=False)
+        for phase in ("count", "recount"):
+            assert sum(each.figures["documents"] for each in context.commits(phase).values()) == 20 * files
+    assert found[24] == found[6] == {"*.plan": 2, "*/manifest.json": 1}

@@ -1,8 +1,10 @@
 """The shuffle is a stable sort, on one level or on two, whatever the files, the buckets and the memory."""
 
 import itertools
+import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -193,9 +195,18 @@ def test_a_bucket_takes_two_reads_and_nothing_of_its_neighbours(context, monkeyp
         return real(files, key, start, stop)
 
     monkeypatch.setattr(Posix, "read", read)  # what an object store would be asked
+    before = _bytes_read()
     assert gathered(context, made, 5, 64).num_rows == len(plain(files, 5, 64))
+    disk = _bytes_read() - before
     table, frame = reads
     assert table == 24 and frame < 4000 * 70 / 64 * 2
+    (entry,) = (each for commit in context.commits("reads").values() for each in commit.files.values())
+    assert disk < entry.bytes / 2  # what the disk was asked: the file's own part, whole buffers, and the commit
+
+
+def _bytes_read():
+    """What this process has read so far (proc(5), rchar)."""
+    return int(re.search(r"rchar: (\d+)", Path("/proc/self/io").read_text())[1])
 
 
 def test_a_bucket_of_few_rows_is_not_many_times_its_rows(context):

@@ -1,6 +1,7 @@
 """Decontaminate against sets in plain Python, and against what only looks like a leak."""
 
 import hashlib
+import tracemalloc
 from collections import Counter, defaultdict
 from types import SimpleNamespace
 
@@ -213,6 +214,21 @@ def test_a_meeting_costs_what_is_shared_however_many_documents_are_held_out():
     assert met.held_out.tolist() == [2, 4, 0] and met.largest(met.common / 8).tolist() == [0.25, 0.5, 0]
     assert mine.total.tolist() == [3, 12, 0]
     assert not len(Index(index.hashes[:0], index.documents[:0]).meetings(mine).texts)
+    more = np.arange(10, 200_010, dtype=np.uint64)  # held-out hashes that no text has
+    larger = Index(np.concatenate([index.hashes, more]), np.concatenate([index.documents, more.astype(np.uint32)]))
+    peaks = [_peak(each, mine) for each in (index, larger)]
+    assert max(peaks) < min(peaks) + 20_000, peaks  # bytes: not one a held-out hash or document
+
+
+def _peak(index, mine):
+    """Bytes that meetings take at most."""
+    index.meetings(mine)
+    tracemalloc.start()
+    try:
+        index.meetings(mine)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_mirror_in_the_other_script_has_the_same_pieces():
