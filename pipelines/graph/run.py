@@ -3,14 +3,14 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.engine import roles
 from pipelines.engine.execute import make, owned
-from pipelines.engine.files import explained
+from pipelines.engine.files import ReadOnlyError, explained
 from pipelines.engine.memory import PeakMemory, worker_memory
 from pipelines.engine.stage import Context, Stage
 from pipelines.engine.store import Artifact, load, promised
@@ -71,9 +71,11 @@ class Session:
         return self.plan.run_name(self.request.cell)
 
     def begin(self) -> None:
-        """Write down what is wanted, unless all of it is there."""
+        """Write down what is wanted, what is there already too: a run that has it may be given up meanwhile. A store
+        that may only be read serves a run that has all of it."""
         plan = self.plan
-        if plan.graph is None or any(plan.found(stage) is None for stage in plan.stages()):
+        whole = plan.graph is not None and all(plan.found(stage) is not None for stage in plan.stages())
+        with suppress(ReadOnlyError) if whole else nullcontext():
             records.begin(plan.store.root, self.name, self.request.command, plan.config.what(), plan.folders())
 
     def outcome(self, stage: Stage) -> Outcome:

@@ -260,6 +260,104 @@ def test_of_watchers_that_race_for_a_free_lease_one_has_it(tmp_path):
         found.clear()
 
 
+class Before(Posix):
+    """Files that let something else happen first, once: before a swap, or at its link, when its data is written."""
+
+    def swap(self, key, data, tag):
+        if FIRST.get("swap"):
+            FIRST.pop("swap")()
+        return super().swap(key, data, tag)
+
+
+FIRST = {}
+
+
+@pytest.mark.parametrize("moment", ["swap", "link"])
+@pytest.mark.parametrize("since", [0, 1, 3, "free"])
+def test_of_two_that_take_an_expired_lease_at_once_the_second_finds_the_first(tmp_path, monkeypatch, moment, since):
+    """The other has it between this one's look and its swap, beats so often, or has given it back."""
+    mine, theirs = Before(tmp_path), Posix(tmp_path)
+    monkeypatch.setattr(lease, "HEARTBEAT_S", 3600)
+    clock, found = Clock(), []
+    hold(theirs, FAR)
+    watches = [Watch(files, "s", clock) for files in (mine, theirs)]
+    assert [watch.try_acquire(print) for watch in watches] == [FAR, FAR]
+    clock.now += STALE_S
+
+    def other():
+        found.append(watches[1].try_acquire(print))
+        for beat in range(1, since + 1 if since != "free" else 1):
+            hold(theirs, found[0]._owner, beat)
+            found[0]._tag = theirs.tagged(KEY)[1]
+        if since == "free":
+            found[0].release()
+
+    real = os.link
+
+    def link(source, target):
+        if FIRST.get("link"):
+            FIRST.pop("link")()
+        return real(source, target)
+
+    FIRST[moment] = other
+    monkeypatch.setattr(os, "link", link)
+    got = watches[0].try_acquire(print)
+    assert not FIRST and isinstance(found[0], Lease) and not isinstance(got, Lease)
+    if since == "free":
+        assert holder(theirs) is None and isinstance(watches[0].try_acquire(print), Lease)
+    else:
+        assert got == found[0]._owner and found[0].held()
+        found[0].release()
+
+
+RACER = """
+import sys
+from pathlib import Path
+from pipelines.engine import lease
+from pipelines.engine.files import Posix
+
+class Gate(Posix):
+    def swap(self, key, data, tag):
+        print("at the gate", flush=True)
+        sys.stdin.readline()
+        return super().swap(key, data, tag)
+
+for folder in sys.argv[1:]:
+    clock = [0.0]
+    watch = lease.Watch(Gate(Path(folder)), "s", lambda: clock[0])
+    watch.try_acquire(print)
+    clock[0] += lease.STALE_S
+    got = watch.try_acquire(lambda line: None)
+    print("mine" if isinstance(got, lease.Lease) else got.pid, flush=True)
+"""
+
+
+def test_of_processes_that_take_an_expired_lease_at_once_one_has_it(tmp_path):
+    """All have seen it expire before any of them may swap."""
+    folders = [tmp_path / str(number) for number in range(20)]
+    for folder in folders:
+        hold(Posix(folder), FAR)
+    line = [sys.executable, "-c", RACER, *map(str, folders)]
+    racers = [
+        subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=HOME)
+        for _ in range(3)
+    ]
+    try:
+        for folder in folders:
+            assert [racer.stdout.readline() for racer in racers] == ["at the gate\n"] * 3
+            for racer in racers:
+                racer.stdin.write("\n")
+            ends = [racer.stdout.readline().strip() for racer in racers]
+            assert ends.count("mine") == 1, ends
+            winner = racers[ends.index("mine")].pid
+            assert holder(Posix(folder)).pid == winner
+            assert {end for end in ends if end != "mine"} <= {str(winner)}
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.communicate()
+
+
 def test_owned_does_nothing_for_finished_work_and_waits_for_living_owners(tmp_path):
     said, files = [], Posix(tmp_path)
     with owned(tmp_path / "a" / "b", lambda: True, said.append) as mine:

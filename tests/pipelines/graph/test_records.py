@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from conf.load import load_cell, load_cells
 from corpus import fault
 from pipelines.cli.show import list_runs
+from pipelines.engine.failures import ItemFailedError
 from pipelines.engine.files import StoreError, StoreWarning
 from pipelines.engine.lease import this_process
 from pipelines.graph import records
@@ -206,3 +208,69 @@ def test_a_damaged_intent_stops_gc(given, root):
     (root / "runs" / "甲" / "intent.json").write_text("{")
     with pytest.raises(StoreError, match=r"甲/intent\.json is damaged .* so that what run 甲 wants is not known"):
         collect_garbage(root, print, remove=True)
+
+
+def files_of(root):
+    """What lies in the stage's folder, but for leases, which beat."""
+    paths = [path for path in (root / "extract").rglob("*") if path.is_file() and "lease" not in path.parts]
+    return {path: path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def beside(root, monkeypatch):
+    """gc, run to its end at every fault point of a run in progress, has something to remove each time; the moments, and
+    the run that it gives up at the first."""
+    moments, deep, forget = [], [], {}
+    left = root / "filter" / "00" / ("0" * 24)
+
+    def collect(log, moment):
+        if deep:  # gc's own
+            return
+        deep.append(moment)
+        left.mkdir(parents=True)
+        (left / "left.arrow").write_bytes(b"x")
+        before = files_of(root)
+        assert said(collect_garbage, root, remove=True, **forget)[0] == 0
+        forget.clear()
+        assert files_of(root) == before and not left.exists(), moment
+        moments.append(deep.pop())
+
+    monkeypatch.setattr(fault, "_note", collect)
+    monkeypatch.setenv(fault.LOG, "log")
+    return moments, forget
+
+
+def test_gc_at_any_moment_of_a_run_takes_nothing_of_it_and_what_no_run_wants(given, root, beside):
+    moments, _ = beside
+    run(given)
+    assert [moment for moment in moments if moment != "extract:sweep"] == [
+        "record:begun", "lease:taken",
+        "extract.scatter:begin", "extract.scatter:commit", "extract.scatter:committed",
+        "extract.gather:begin", "extract.gather:write", "extract.gather:write",
+        "extract.gather:commit", "extract.gather:committed",
+        "extract:seal", "extract:sealed", "record:report",
+    ]  # fmt: skip
+
+
+def test_gc_takes_nothing_of_a_run_that_reuses_all_of_a_run_given_up_meanwhile(given, root, beside, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.delenv(fault.LOG)
+        run(given)
+    moments, forget = beside
+    forget["forget"] = "甲"
+    run(given, "run.name=乙")
+    assert moments[-1] == "record:report"
+    assert [each.name for each in histories(root)] == ["乙"] and files_of(root)
+
+
+@pytest.mark.parametrize("moment", ["extract.gather:commit", "extract:sealed"])
+def test_gc_leaves_an_interrupted_run_all_that_it_goes_on_from(given, root, monkeypatch, moment):
+    monkeypatch.setenv(fault.VARIABLE, f"{moment}:1:raise")
+    monkeypatch.setattr(fault, "_arrivals", Counter())
+    with pytest.raises((fault.FaultError, ItemFailedError)):
+        run(given)
+    monkeypatch.delenv(fault.VARIABLE)
+    owned_by(root, "甲", ended())
+    before = files_of(root)
+    assert said(collect_garbage, root, remove=True)[0] == 0
+    assert before and files_of(root) == before
