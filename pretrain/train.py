@@ -225,6 +225,21 @@ def run_rank(job: TrainJob) -> int:
     return stop_status(stop) if stop else 0
 
 
+def is_done(job: TrainJob) -> bool:
+    """Whether the step asked for is there. Of a run that is done nothing that a kill left stays behind."""
+    directory = Path(job.directory)
+    if not (directory / "trajectory.json").exists():
+        return False
+    trajectory.record_what(job)
+    if job.steps not in trajectory.steps(directory):
+        return False
+    with trajectory.ownership(directory, log.info):
+        for left in trajectory.remove_unfinished(directory):
+            log.info("removed unfinished %s", left.name)
+    log.info("step %d is there already", job.steps)
+    return True
+
+
 def main(arguments: list[str]) -> int:
     """Entry point; starts the layout's ranks itself unless a launcher has."""
     if len(arguments) != 1:
@@ -239,11 +254,8 @@ def main(arguments: list[str]) -> int:
     configure(speaks=rank == 0)
     check_layout(job.model, job.train, job.layout, job.vocabulary)
     if world_of_environment() is None:
-        if (Path(job.directory) / "trajectory.json").exists():
-            trajectory.record_what(job)
-            if job.steps in trajectory.steps(Path(job.directory)):
-                log.info("step %d is there already", job.steps)
-                return 0
+        if is_done(job):
+            return 0
         if job.layout.world > 1:
             command = [sys.executable, "-P", "-m", "pretrain.train", str(Path(arguments[0]).absolute())]
             return launch(command, job.layout.world, Path(job.directory) / "logs")

@@ -48,6 +48,9 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
         place = folder.relative_to(root)
         unfinished = "" if Posix(folder).head(MANIFEST) or place.parts[0] == "train" else "  unfinished"
         out(f"{size / 1e6:>10.2f} MB  {place}{unfinished}")
+    left = [each for folder in sorted(reachable - busy.keys()) for each in _left(root, folder)]
+    for each in left:
+        out(f"{folder_bytes(each) / 1e6:>10.2f} MB  {each.relative_to(root)}  left by a kill")
     for folder, owner in busy.items():
         out(f"    in use     {folder.relative_to(root)}, by {owner}")
     for intent in intents(root):
@@ -56,7 +59,7 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
     word = "reach" if len(kept) != 1 else "reaches"
     out(f"{total / 1e6:.2f} MB in {len(garbage)} of {len(folders)} stage folders that no run {word}")
     if not remove:
-        out("nothing removed: `siku gc --yes` removes them" if garbage else "nothing to remove")
+        out("nothing removed: `siku gc --yes` removes them" if garbage or left else "nothing to remove")
         return 0
     if damaged := {*named(root)} - {history.name for history in kept} - {forget}:
         out(f"nothing removed: what {', '.join(sorted(damaged))} needs is not known, for its run.json is damaged")
@@ -67,8 +70,18 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
     for folder in garbage:
         if not any(map(folder.is_relative_to, _wanted(root, forget))):  # by a run that began meanwhile
             _remove(folder, out)
-    out(f"removed {total / 1e6:.2f} MB" if garbage else "nothing to remove")
+    for each in left:
+        if isinstance(held := Watch(Posix(each.parent), each.parent.name).try_acquire(out), Lease):
+            Posix(each.parent).delete(each.name)
+            held.release()
+    out(f"removed {total / 1e6:.2f} MB" if garbage or left else "nothing to remove")
     return 0
+
+
+def _left(root: Path, folder: Path) -> list[Path]:
+    """Checkpoints that a killed trainer was writing or removing; one that goes on removes them itself."""
+    train = folder.relative_to(root).parts[0] == "train"
+    return sorted(folder.glob("step-*.tmp*")) if train else []
 
 
 def _check_forget(root: Path, name: str) -> None:

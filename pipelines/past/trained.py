@@ -1,6 +1,6 @@
 """The data order of a finished training run, joined with its journal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,14 +50,17 @@ class Training:
 
     def trained(self) -> dict[str, int]:
         """Tokens trained on by component: each sample's targets, which are its spans less the shared first token."""
-        samples = max((row.last_sample for row in self.taken.values()), default=0)
         figures: Mapping[str, Mapping[str, int]] = self._tokens().figures["components"]
         # Counts depend on weights and totals alone: one document stands for each component, and no shard is read.
         sizes = {
             name: np.array([found["tokens"]] if found["tokens"] else [], np.int64) for name, found in figures.items()
         }
         order = self._order([Component(name, np.zeros(len(size), "V16"), size) for name, size in sizes.items()])
-        return {name: n * order.sequence_length for name, n in zip(order.names, order.counts(samples), strict=True)}
+        counts = [0] * len(order.names)
+        for first, last in _ranges(self.taken.values()):
+            before, after = order.counts(first), order.counts(last)
+            counts = [n + end - begin for n, begin, end in zip(counts, before, after, strict=True)]
+        return {name: n * order.sequence_length for name, n in zip(order.names, counts, strict=True)}
 
     def _order(self, components: list[Component]) -> Order:
         what = self.stage.what
@@ -66,6 +69,17 @@ class Training:
 
     def _tokens(self) -> Artifact:
         return self.history.artifact(self.history.stages[self.stage.inputs[roles.TOKENS]])
+
+
+def _ranges(rows: Iterable[Row]) -> Iterator[tuple[int, int]]:
+    """The samples [first, last) of some steps, those in a row together; between them lie batches passed over."""
+    first = last = 0
+    for row in rows:
+        if row.first_sample != last:
+            yield first, last
+            first = row.first_sample
+        last = row.last_sample
+    yield first, last
 
 
 def training(history: History) -> Training | None:

@@ -117,9 +117,11 @@ def join(layout: Layout, platform: Platform, store: Any) -> Mesh:  # noqa: ANN40
 
 
 def leave() -> None:
-    """Give megatron's groups and the world back."""
+    """Give megatron's groups and the world back, and what else it keeps for a whole process."""
     from megatron.core import parallel_state
+    from megatron.core.transformer.moe.moe_utils import MoEAuxLossAutoScaler
 
+    MoEAuxLossAutoScaler.main_loss_backward_scale = None  # the next model's may be another, or on another device
     parallel_state.destroy_model_parallel()
     dist.destroy_process_group()
 

@@ -13,6 +13,9 @@ from pydantic import TypeAdapter
 
 from pretrain.config import Watch, WatchError, check_watch
 from pretrain.job import TrainJob
+from pretrain.parallel.mesh import leave
+from pretrain.state.trajectory import record_what
+from pretrain.train import is_done
 from pretrain.watch import peak
 from pretrain.watch.sinks import sinks
 from tests.pretrain.tools import small_job
@@ -113,3 +116,30 @@ def test_the_peak_is_no_less_than_a_product_reaches_and_draws_nothing(monkeypatc
     monkeypatch.setattr(peak, "LONG_ENOUGH_S", 1.0)
     assert peak.matmul_flops(torch.device("cpu"), torch.float32, 1) == 2 * 512**3 / 1e-3
     peak.matmul_flops.cache_clear()
+
+
+def test_a_run_that_is_done_leaves_nothing_of_a_kill(tmp_path, caplog):
+    """A trainer killed while it pruned left its last `.tmp-removed`, for the next start had nothing to do."""
+    caplog.set_level(logging.INFO, "pretrain")
+    job = job_of(tmp_path)
+    assert not is_done(job)
+    record_what(job)
+    left = Path(job.directory) / "step-7.tmp-removed"
+    left.mkdir()
+    assert not is_done(job) and left.exists()
+    (Path(job.directory) / f"step-{job.steps}").mkdir()
+    assert is_done(job) and not left.exists()
+    assert [each.getMessage() for each in caplog.records] == [
+        "removed unfinished step-7.tmp-removed",
+        "step 12 is there already",
+    ]
+
+
+def test_a_world_takes_what_megatron_keeps_for_a_process_with_it(monkeypatch):
+    """The scale of the auxiliary losses of one model was the next one's."""
+    from megatron.core.transformer.moe.moe_utils import MoEAuxLossAutoScaler
+
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    MoEAuxLossAutoScaler.set_loss_scale(torch.tensor(7.0))
+    leave()
+    assert MoEAuxLossAutoScaler.main_loss_backward_scale is None
