@@ -37,11 +37,17 @@ PHRASES = (
 Cut = tuple[int, int, str]
 
 
+def _words(text: str) -> int:
+    """Words between white space; an ideograph is one."""
+    return len(_HAN.findall(text)) + len(_HAN.sub(" ", text).split())
+
+
 @configuration
 class Lines:
     """Lines go by the first rule they break: long_word, no_terminal, few_words, uppercase_line, numeric_line,
     counter_line, boilerplate_line, short_boilerplate, few_chinese. In lines that stay, citation goes; half_sentence
-    goes from the last one. The defaults are C4's, with the ends of Chinese sentences beside its own (. ! ? " ').
+    goes from the last one. A text that would lose more than `lost` goes whole (too_many_lines), and rules for length
+    drop its document. The defaults are C4's, with the ends of Chinese sentences beside its own (. ! ? " ').
     """
 
     version: ClassVar[int] = 1
@@ -57,6 +63,7 @@ class Lines:
         "few_chinese",
         "citation",
         "half_sentence",
+        "too_many_lines",
     )
 
     edit: Literal["lines"] = "lines"
@@ -75,6 +82,11 @@ class Lines:
     chinese: Annotated[int, Field(ge=0), Doc("fewest Chinese characters of a line")] = 0
     citations: Annotated[bool, Doc("[1], [edit] and [citation needed] stay")] = False
     half_sentence: Annotated[bool, Doc("a last sentence without an end stays")] = True
+    lost: Annotated[
+        float,
+        Field(ge=0, le=1),
+        Doc("largest share of words that may go with lines; of a document that would lose more all text goes"),
+    ] = 1.0
 
     def spans(self, text: pa.LargeStringArray) -> pa.RecordBatch:
         """SPANS of whole lines with the newline behind them, or before where there is none behind."""
@@ -100,6 +112,8 @@ class Lines:
             elif content and not self.citations:
                 cuts += [(at + m.start(), at + m.end(), "citation") for m in _CITATION.finditer(line)]
             at += len(line)
+        if self.lost < 1 and sum(_words(text[a:b]) for a, b, _ in cuts) > self.lost * _words(text):
+            return [(0, len(text), "too_many_lines")]
         if not self.half_sentence:
             cuts += self._half_sentence(text, cuts)
         return sorted(cuts)
@@ -110,7 +124,7 @@ class Lines:
 
     def _rules(self, line: str) -> Iterator[tuple[str, bool]]:
         pieces, lower = line.split(), line.lower()
-        words = len(_HAN.findall(line)) + len(_HAN.sub(" ", line).split())
+        words = _words(line)
         yield "long_word", any(len(word) > self.longest_word for word in _HAN.sub(" ", line).split())
         bare = line if self.citations else _CITATION.sub("", line).rstrip()
         yield "no_terminal", bool(self.ends) and (not bare.endswith(tuple(self.ends)) or bare.endswith("..."))

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from corpus.filters.flagged import FlaggedRule
 from corpus.filters.language import LanguageRule
+from corpus.filters.listed import ListedRule
 from corpus.filters.range import RangeRule
 from corpus.plugins import Family
 from corpus.rule import Rule
 
-AnyRule = Annotated[Rule, Family("rule", (FlaggedRule, LanguageRule, RangeRule), {"siku.rules": Rule})]
+AnyRule = Annotated[Rule, Family("rule", (FlaggedRule, LanguageRule, ListedRule, RangeRule), {"siku.rules": Rule})]
 
-__all__ = ["AnyRule", "FlaggedRule", "LanguageRule", "RangeRule"]
+__all__ = ["AnyRule", "FlaggedRule", "LanguageRule", "ListedRule", "RangeRule"]

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 import conf
-from corpus.filters import AnyRule, FlaggedRule, LanguageRule, RangeRule
+from corpus.filters import AnyRule, FlaggedRule, LanguageRule, ListedRule, RangeRule
 from corpus.measures import PACKAGED
 from corpus.rule import ordered
+from kernels.fold import simplified
 
 RULES = TypeAdapter(dict[str, AnyRule])
 SETS = sorted(p for g in ("filters", "detox") for p in (Path(conf.__file__).parent / g).glob("*.yaml"))
@@ -75,6 +76,20 @@ def test_flagged_words_are_no_accident():
     assert judge(rule, **columns | {"toxicity.hits": [4, 0, 0, 0]}).fails.tolist() == [True, True, False, False]
 
 
+def test_words_that_were_measured_are_judged_by_lists(tmp_path):
+    hosts = ["a.example.org", "example.org", "notexample.org", ""]
+    rule = ListedRule(order=1, column="address.host", words=["example.org"])
+    assert judge(rule, address__host=hosts).fails.tolist() == [False, True, False, False]
+    (tmp_path / "hosts.txt").write_text("# spam\nexample.org\n", encoding="utf-8")
+    below = ListedRule(order=1, column="address.host", files=[str(tmp_path / "hosts.txt")], below=True)
+    found = judge(below, address__host=hosts)
+    assert found.fails.tolist() == [True, True, False, False]
+    assert (found.value.tolist(), found.threshold.tolist()) == ([1, 1, 0, 0], [0] * 4)
+    wanted = ListedRule(order=1, column="language.script", words=["Hans", "Hani"], wanted=True)
+    assert judge(wanted, language__script=["Hans", "Hant", "Latn", "Hani"]).fails.tolist() == [False, True, True, False]
+    assert not len(wanted.judge({"language.script": np.array([], str)}, LANGUAGES[:0]).fails)
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -84,6 +99,7 @@ def test_flagged_words_are_no_accident():
         {"rule": "range", "order": 1, "column": "length.words", "minimum": {"other": "many"}},
         {"rule": "language", "order": 1, "languages": [], "minimum": {}},
         {"rule": "ranges", "order": 1},
+        {"rule": "listed", "order": 1, "column": "address.host"},
     ],
 )
 def test_mistakes_are_refused(bad):
@@ -181,6 +197,26 @@ def test_rules_of_chinese_corpora():
     c4 = [ENGLISH, CHINESE * 3, CHINESE, ENGLISH + " {x}", ENGLISH + " Lorem Ipsum."]
     assert verdicts(by_name["c4"], *c4) == [[], [], ["sentences"], ["brackets"], ["lorem_ipsum"]]
     assert verdicts(by_name["clue"], CHINESE, CHINESE + "{", ENGLISH)[1:] == [["brackets"], ["language"]]
+
+
+def test_recipes_of_chinese_and_multilingual_corpora():
+    by_name = {path.stem: path for path in SETS}
+    rest = (
+        "保存文件之前，请确认文件夹里没有同名的旧版本。如果有，程序会先问您是否替换它，再把新的内容写进磁盘。\n"
+        "打印时可以选择纸张的大小和方向，也可以只打印其中几页，预览窗口会显示最后的结果。如果打印机没有反应，先看看电缆是否接好，"
+        "再到系统设置里检查它是不是默认的那一台。"
+    )
+    page = CHINESE + rest
+    mirror = page.translate({ord(plain): other for other, plain in simplified().items()})
+    assert verdicts(by_name["chinesewebtext"], page, mirror) == [[], ["traditional"]]
+    assert verdicts(by_name["chinesewebtext"], page + "\n好" * 60, CHINESE * 9) == [["mean_line"], ["repeated_13"]]
+    noise = "the and of " * 300
+    repeated = ["character_repetition", "word_repetition"]
+    assert [names[-2:] for names in verdicts(by_name["roots"], ENGLISH, page, noise)] == [[], [], repeated]
+    assert verdicts(by_name["refinedweb"], ENGLISH, page) == [[], []]
+    entropy = "好的好的。" * 20
+    assert verdicts(by_name["map_neo"], page)[0] == []
+    assert {"entropy", "unique_characters", "top_2"} <= set(verdicts(by_name["map_neo"], entropy)[0])
 
 
 def test_word_lists_drop_abuse_and_keep_documentation():

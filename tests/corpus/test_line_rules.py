@@ -56,7 +56,7 @@ def test_a_line_just_inside_stays_and_just_outside_goes(rule, inside, outside, r
 
 
 def test_every_reason_has_a_case():
-    assert {case[-1] for case in CASES} | {"citation", "half_sentence"} == set(Lines.reasons)
+    assert {case[-1] for case in CASES} | {"citation", "half_sentence", "too_many_lines"} == set(Lines.reasons)
 
 
 def test_citations_and_half_sentences():
@@ -77,6 +77,16 @@ def test_citations_and_half_sentences():
         assert edited(cut, wanted) == (wanted, [])
     both = Lines(**OFF | {"half_sentence": False, "chinese": 3})
     assert edited(both, "第一句。第二\nEnglish only")[0] == "第一句。\n"
+
+
+@pytest.mark.parametrize("word", ["word ", "字"])
+def test_a_text_that_would_lose_more_than_a_share_of_its_words_goes_whole(word):
+    """RefinedWeb: more than 5 %, just inside and just outside."""
+    rule = Lines(**OFF | {"numeric": False, "lost": 0.05})
+    line = (word * 95).strip()
+    assert edited(rule, f"1 2 3 4 5\n{line}") == (line, ["numeric_line"])
+    assert edited(rule, f"1 2 3 4 5 6\n{line}") == ("", ["too_many_lines"])
+    assert edited(Lines(**OFF | {"numeric": False}), f"1 2 3 4 5 6\n{line}") == (line, ["numeric_line"])
 
 
 def c4(text):
@@ -142,7 +152,7 @@ def test_every_preset_of_lines_is_valid_and_changes_what_it_says(preset):
             ],
             "c4": ["第一句話是完整的一句話。", "One two three four.", ""],
             "clue": ["第一句話是完整的一句話。", ""],
-            "refinedweb": ["第一句話是完整的一句話。", "One two three four.", "还没有说完的半句话。没"],
+            "refinedweb": [""],
             "mnbvc": ["第一句话是完整的一句话。", "还没有说完的半句话。"],
         }[preset]
     )

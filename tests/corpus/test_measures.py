@@ -1,4 +1,5 @@
 import hashlib
+import json
 import math
 from pathlib import Path
 
@@ -15,7 +16,20 @@ from corpus.charset import decode
 from corpus.extract.documents import Extract, extract_page
 from corpus.languages import sampled
 from corpus.measure import checked
-from corpus.measures import PACKAGED, AnyMeasure, Exact, Language, Length, Quality, Repetition, Signature, columns
+from corpus.measures import (
+    PACKAGED,
+    Address,
+    AnyMeasure,
+    Exact,
+    Language,
+    Length,
+    Quality,
+    Repetition,
+    Signature,
+    Survey,
+    columns,
+)
+from corpus.measures.survey import character_repetition, word_repetition
 from corpus.plugins import tag_of
 from corpus.sample.server import load as load_site
 from kernels.dispatch import statistics
@@ -227,6 +241,8 @@ EXAMPLES = {
     "published": {"words": 19, "stop_words": 3, "terminal_lines": 1.0, "duplicate_10": 0.0, "newlines": 0.0},
     "quality": {"stop_words": 5, "terminal_lines": 1.0, "punctuation": 3 / 37, "short_lines": 0.0},
     "repetition": {"duplicate_lines": 0.0, "top_2": 0.0, "duplicate_10": 0.0},
+    "address": {"host": "", "url": ""},
+    "survey": {"word_repetition": 0.0, "lenticular_brackets": 0.0, "mean_line": 37.0, "special_characters": 3 / 37},
     "signature": {},  # beside datasketch, above
     "toxicity": {"hits": 0, "distinct": 0, "share": 0.0},
 }
@@ -286,3 +302,28 @@ def test_a_mirror_in_the_other_script_has_the_same_signature():
     assert one == other
     one, other = Signature(fold=False).compute(batch)["signature"].to_pylist()
     assert one != other
+
+
+def test_hosts_of_addresses():
+    urls = ["https://A.Example.org:8080/x?y", None, "http://[::1/x", "http://例子.cn./"]
+    batch = pa.record_batch([pa.array(urls, pa.string())], names=["url"])
+    assert Address().compute(batch)["host"].to_pylist() == ["a.example.org", "", "", "例子.cn"]
+
+
+def test_repetition_is_what_roots_counts():
+    """Worked by hand from its filtering.py: grams by frequency, the square root of their number at most."""
+    assert character_repetition("abcabcabc", 3) == 3 / 7  # abc x3, bca x2, cab x2: one of three, floor of its root
+    assert character_repetition("一二三一二三四五六七", 3) == 2 / 8
+    assert character_repetition("ab", 3) == 0
+    assert word_repetition("a b a b a b".split(), 2) == 1.0
+    assert word_repetition("a b a b c".split(), 2) == 2 / 4
+
+
+def test_repetition_of_characters_is_hojichars():
+    """hojichar 0.18.1 has the rule of ROOTS; pages of the help of LibreOffice (MPL-2.0), most near its threshold."""
+    path = Path(__file__).parents[1] / "data" / "hojichar" / "pages.jsonl"
+    pages = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    batch = pa.record_batch([pa.array([page["text"] for page in pages], pa.large_string())], names=["text"])
+    found = Survey().compute(batch)["character_repetition"].to_pylist()
+    assert found == pytest.approx([page["character_repetition"] for page in pages])
+    assert len(pages) == 16

@@ -107,6 +107,35 @@ WORKS = {
     "replacements": ("quality.replacements", {}, {"other": 0}),
     "duplicate_lines": ("repetition.duplicate_lines", {}, {"other": 0.6}),
 }
+ROOTS = {
+    "words": ("length.words", {"en": 20, "zh": 1}, {"en": 100_000, "zh": 1_000_000}),
+    "character_repetition": ("survey.character_repetition", {}, {"en": 0.106, "zh": 0.2}),
+    "word_repetition": ("survey.word_repetition", {}, {"en": 0.19, "zh": 0.96}),
+    "special_characters": ("survey.special_characters", {}, {"en": 0.4, "zh": 0.3}),
+    "flagged_words": ("toxicity.share", {}, {"en": 0.01, "zh": 0.001}),
+}
+MAP_NEO = {
+    "characters": ("length.characters", {"other": 50}, {"other": 10_000}),
+    "sentences": ("length.sentences", {"other": 2}, {}),
+    "word_length": ("published.mean_word_length", {"other": 1.3}, {"other": 10}),
+    "hashes": ("published.hashes", {}, {"other": 0.1}),
+    "ellipses": ("published.ellipses", {}, {"other": 0.1}),
+    "digits": ("quality.digits", {}, {"other": 0.3}),
+    "ellipsis_lines": ("published.ellipsis_lines", {}, {"other": 0.3}),
+    "bullet_lines": ("published.bullet_lines", {}, {"other": 0.9}),
+    "lenticular_brackets": ("survey.lenticular_brackets", {}, {"other": 0.1}),
+    "punctuation": ("quality.punctuation", {"other": 0.000001}, {}),  # more than none
+    "unique_characters": ("survey.unique_characters", {"other": 0.1}, {}),
+    "entropy": ("survey.entropy", {"other": 3}, {}),
+    **{f"top_{n}": (f"published.top_{n}", {}, {"other": most}) for n, most in ((2, 0.2), (3, 0.18), (4, 0.16))},
+    **{f"duplicate_{n}": (f"published.duplicate_{n}", {}, {"other": 0.6}) for n in range(5, 11)},
+}
+CHINESEWEBTEXT = {
+    "characters": ("length.characters", {"other": 200}, {}),
+    "mean_line": ("survey.mean_line", {"other": 10}, {}),
+    "chinese_share": ("language.han", {"other": 0.3}, {}),
+    "repeated_13": ("survey.repeated_13", {}, {"other": 0.5}),
+}
 OWN = {"length.words", "quality.mean_word_length"} | {
     f"quality.{name}"
     for name in (
@@ -144,6 +173,10 @@ SETS = {
     "clue": {name: C4[name] for name in ("brackets", "lorem_ipsum")},
     "mnbvc": MNBVC,
     "works": WORKS,
+    "roots": ROOTS,
+    "map_neo": MAP_NEO,
+    "chinesewebtext": CHINESEWEBTEXT,
+    "refinedweb": GOPHER,
     "none": {},
 }
 WANTED = {
@@ -151,13 +184,20 @@ WANTED = {
     "works": ["zh", "yue", "en"],
     "mnbvc": ["zh", "yue"],
     "clue": ["zh"],
+    "map_neo": ["zh"],
+    "chinesewebtext": ["zh"],
 }
+LISTED = {"chinesewebtext": {"traditional": ["Hant"]}}
 LANGUAGE = {
     "fineweb2": {"zh": 0.692, "yue": 0.412, "en": 0.65},
     "c4": {"other": 0.65},
     "clue": {"other": 0.5},
     "mnbvc": {"other": 0.5},
     "works": {"other": 0.3},
+    "roots": {"zh": 0.85, "en": 0.8},
+    "map_neo": {"other": 0.4},
+    "chinesewebtext": {"other": 0.5},
+    "refinedweb": {"other": 0.65},
     "gopher": None,
     "gopher_published": None,
     "fineweb_published": {"zh": 0.692, "en": 0.65},
@@ -178,7 +218,9 @@ def test_thresholds(name, wanted):
         if rule["rule"] == "range"
     }
     assert found == wanted
-    assert len(found) == len(rules)
+    listed = {key: rule["words"] for key, rule in rules.items() if rule["rule"] == "listed"}
+    assert listed == LISTED.get(name, {})
+    assert len(found) + len(listed) == len(rules)
 
 
 def test_every_set_of_rules_is_written_down_here():
@@ -204,6 +246,7 @@ def test_every_threshold_just_inside_and_just_outside(name, language):
     inside["language.score"] = score
     if LANGUAGE[name]:
         outside.append(("language", "language.score", score - STEP))
+    inside |= dict.fromkeys(("language.script", "address.host"), "")
     wanted = LANGUAGE[name] is None or language in WANTED.get(name, ["zh", "en"])
 
     def failing(values):

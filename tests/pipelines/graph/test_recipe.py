@@ -49,7 +49,18 @@ AFTER_SPLIT = AFTER_FILTER | {"split", "tokenizer", "held_out", "untrained"}
 TRAINING = {"train", "untrained", "evaluate"}
 MEASURES = {
     f"measure.{m}"
-    for m in ("length", "language", "quality", "repetition", "signature", "exact", "toxicity", "published")
+    for m in (
+        "length",
+        "language",
+        "quality",
+        "repetition",
+        "signature",
+        "exact",
+        "toxicity",
+        "published",
+        "address",
+        "survey",
+    )
 }
 KEYS = {f"keys.{key}" for key in ("exact", "near", "path", "related")}
 CHANGES = {
