@@ -8,7 +8,7 @@ sketches and of their turned sketches, so that there are three pairs a document 
 .81, all pairs .90, at 5,700, 13,000 and 1,400,000 candidates.)
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from corpus.dedup import TIES
 from pipelines.engine.shuffle import Rows, Shuffle, bucket_of_key
+from pipelines.engine.sort import Sorter
 from pipelines.engine.stage import Context, Work
 from pipelines.engine.store import Attempt
 from pipelines.stages.grouping.homes import bucket_of_home, captured_before, home, home_buckets, keys_of
@@ -55,19 +56,25 @@ def scatter_keys(work: Work, attempt: Attempt) -> None:
     number = int(work.name)
     rank, shard = home(work.context, number)
     came = shard.came_in()
-    rows = np.flatnonzero(came & ~captured_before(shard) if rank == OWN else came)
-    node = nodes(rank, shard.ids.take(pa.array(rows)), number, rows)
+    if rank == OWN:
+        came &= ~captured_before(shard)
     with KEY_SHUFFLE.scatter(work, attempt, home_buckets(work.context)) as sorters:
         for name, artifact in keys_of(work.context).items():
-            tie = TIES.index(artifact.figures["tie"])
-            table = shard.keys(name).take(pa.array(rows))
-            counts = pa.compute.list_value_length(table["keys"]).to_numpy()
-            owner = pa.array(np.repeat(np.arange(len(rows)), counts))
-            keys = pa.compute.list_flatten(table["keys"]).combine_chunks()
-            sketch = table["sketch"].combine_chunks() if "sketch" in table.column_names else _nothing(len(rows))
-            columns = [keys, node.take(owner), pa.array(np.full(len(keys), tie), pa.uint8()), sketch.take(owner)]
-            for batch in pa.table(columns, schema=KEY_ROWS).to_batches(1 << 16):
-                sorters["keys"].add(batch)
+            tie, base = TIES.index(artifact.figures["tie"]), 0
+            for batch in shard.keys(name).to_batches():  # mapped: the whole shard's, copied, would be memory of its own
+                rows = np.flatnonzero(came[base : base + batch.num_rows])
+                chosen = batch.take(pa.array(rows))
+                sorters["keys"].add(_key_rows(chosen, nodes(rank, chosen["id"], number, base + rows), tie))
+                base += batch.num_rows
+
+
+def _key_rows(documents: pa.RecordBatch, node: pa.Array, tie: int) -> pa.RecordBatch:
+    """KEY_ROWS of documents and their nodes."""
+    keys = documents["keys"].flatten()
+    owner = pa.array(np.repeat(np.arange(len(node)), documents["keys"].value_lengths().to_numpy()))
+    sketch = documents["sketch"] if "sketch" in documents.schema.names else _nothing(len(node))
+    columns = [keys, node.take(owner), pa.array(np.full(len(keys), tie), pa.uint8()), sketch.take(owner)]
+    return pa.record_batch(columns, schema=KEY_ROWS)
 
 
 def _nothing(count: int) -> pa.Array:
@@ -77,18 +84,20 @@ def _nothing(count: int) -> pa.Array:
 def propose_edges(work: Work, attempt: Attempt) -> None:
     """Edges of one bucket of keys: sure ones as they are, near ones to be verified, copies to their home shards."""
     context = work.context
-    sure: list[pa.RecordBatch] = []
     gathered = KEY_SHUFFLE.gather(work, "keys", int(work.name), home_buckets(context))
-    with edge_shuffle(context).scatter(work, attempt, home_buckets(context)) as sorters:
+
+    def sure(sorters: Mapping[str, Sorter]) -> Iterator[pa.RecordBatch]:
         for group in whole_groups(gathered):
             tie = group["tie"].to_numpy()
             near, star = proposed(group)
             sorters["near"].add(_edges(group, near))
-            sure.append(_pairs(group, star))
+            yield _pairs(group, star)
             copies = _pairs(group, star[tie[star[:, 1]] == TIES.index("copy")])
             columns = [pa.array(homes(copies["b"]), pa.uint32()), copies["b"], copies["a"]]
             sorters["copies"].add(pa.record_batch(columns, schema=COPY))
-    attempt.shard(f"sure-{work.name}", sure, PAIR, compressed=False)
+
+    with edge_shuffle(context).scatter(work, attempt, home_buckets(context)) as sorters:
+        attempt.shard(f"sure-{work.name}", sure(sorters), PAIR, compressed=False)
 
 
 def whole_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

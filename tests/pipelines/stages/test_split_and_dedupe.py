@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from corpus.dedup import Bands, ExactKey, PathKey
 from corpus.filters import RangeRule
+from pipelines.engine.stage import Context
+from pipelines.engine.work import do_item
 from pipelines.stages import dedupe, split
 from pipelines.stages.shard import HELD_OUT, OUT, TRAIN, UNFIT
 from tests.pipelines.stages.bench import Bench, counted, identifier, table_of, verdicts_of
@@ -217,3 +219,28 @@ def test_a_group_too_large_to_hold_out_trains(tmp_path):
         assert {sides[row["id"]] for row in chain} == {TRAIN if most == 299 else HELD_OUT}
         assert done.figures["largest_group"] == 300
         assert done.figures["too_large_to_hold_out"] == (300 if most == 299 else 0)
+
+
+def test_a_shard_of_many_documents_is_keyed_in_the_memory_of_one_of_few(tmp_path):
+    """A home shard's keys go through in batches: what is held is the sorter's share of site.memory, not the shard."""
+    peaks = []
+    for documents in (9000, 45_000):
+        rows = [
+            {"id": identifier(n), "url": f"http://h.org/{n}.html", "exact": identifier(-n), "bytes": 1}
+            | {"signature": np.full(PERMUTATIONS, n, np.uint32)}
+            for n in range(documents)
+        ]
+        made = bench(tmp_path / str(documents), rows)
+        what = dedupe.DedupeStage(input="keys", keys=["path", "exact", "near"])
+        context = Context("dedupe", "dedupe", what, tmp_path / f"of-{documents}", made.inputs, {"memory": 1 << 20})
+        context.directory.mkdir()
+        phase = next(dedupe.GROUPING.phases((context,)))
+        before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+        pa.set_memory_pool(pool)
+        try:
+            do_item((context,), phase, phase.items[0])
+        finally:
+            pa.set_memory_pool(before)
+        assert context.commit("keys", "00000").files["keys-00000"].rows > 2.5 * documents
+        peaks.append(pool.max_memory())
+    assert peaks[1] < 1.5 * peaks[0], peaks
