@@ -113,7 +113,7 @@ def test_why_a_stage_is_new(planned):
     assert [known.run for known in earlier] == ["near", "far"]
     new = {stage.name: stage for stage in planned("recipe.dedupe.jaccard=0.65").stages()}
     why = why_new(new["dedupe"], earlier)
-    assert (why.cause, why.run, [path for path, _, _ in why.differences]) == ("changed", "near", ["what.jaccard"])
+    assert (why.cause, why.run, [path for path, _, _ in why.differences]) == ("changed", "far", ["what.jaccard"])
     told = {name: sentence(stage, why_new(stage, earlier)) for name, stage in new.items()}
     assert told["dedupe"] == "recipe.dedupe.jaccard: 0.7 -> 0.65"  # against the nearest run, not the newest
     assert told["decontaminate"] == "input dedupe changed"
