@@ -28,8 +28,8 @@ from conf.overrides import written
 from conf.schema import WHERE
 from conf.search import ConfigError, Search, search
 from pipelines.graph.imported import start_from as start_from
+from pipelines.graph.keep_record import keep_record
 from pipelines.graph.plan import make_plan
-from pipelines.graph.record import keep_record
 from pipelines.graph.run import Session, run_plan
 from pipelines.graph.stage_log import StageLog
 from pipelines.graph.where import Site

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from corpus.configuration import Doc, configuration
+from corpus.configuration import Doc, FileRef, configuration
 from corpus.document import canonical_url
 
 
@@ -86,6 +86,16 @@ class Politeness:
         Doc("URL or e-mail address that the User-Agent names; without it only hosts on loopback are asked"),
     ] = ""
     segment_pages: Annotated[int, Field(ge=1), Doc("URLs asked for after which a WARC segment is closed")] = 200
+
+
+@configuration
+class Host:
+    """A host name that does not resolve by DNS, and the address that serves it."""
+
+    name: Annotated[str, Doc("host name as it stands in URLs")]
+    address: Annotated[str, Doc("host:port to connect to; port 0 with `serve`: a free one")] = "127.0.0.1:0"
+    delay_s: Annotated[float | None, Field(ge=0), Doc("seconds between requests, instead of site.politeness")] = None
+    serve: Annotated[FileRef | None, Doc("site archive to serve there, on loopback, while the crawl runs")] = None
 
 
 @dataclass(frozen=True, slots=True)

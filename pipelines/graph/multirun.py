@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pipelines.engine.identity import digest_of
 from pipelines.engine.stage import Stage
+from pipelines.graph.keep_record import Finish, keep_record
 from pipelines.graph.recipe import RecipeError
-from pipelines.graph.record import Finish, keep_record
 from pipelines.graph.run import Request, Session, run_plans
 from pipelines.graph.stage_log import StageLog
 

@@ -13,8 +13,8 @@ from pipelines.engine.store import Artifact, Store, load
 from pipelines.graph.checks import PlanError, check, check_end, check_name, nearest
 from pipelines.graph.finished import reader
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
+from pipelines.graph.train_what import train_what
 from pipelines.graph.training import is_held_out, with_training
-from pipelines.graph.trunk import train_what
 from pipelines.stages.train import checkpoint
 
 if TYPE_CHECKING:

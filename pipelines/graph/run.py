@@ -20,8 +20,8 @@ from pipelines.graph.checks import notes
 from pipelines.graph.plan import Plan
 from pipelines.graph.recipe import program
 from pipelines.graph.stage_log import StageLog
+from pipelines.graph.train_what import train_what, trunk_directory
 from pipelines.graph.training import is_held_out
-from pipelines.graph.trunk import train_what, trunk_directory
 from pipelines.graph.why_new import EarlierRun, earlier_runs, sentence, why_new
 from pipelines.stages.train import TrainWhere, checkpoint, train
 

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 from pydantic import ByteSize, Field
 
 from corpus.configuration import AbsolutePath, Doc, configuration
-from corpus.crawling.source import Politeness
+from corpus.crawling.source import Host, Politeness
 from pipelines.engine.memory import SMALLEST_MEMORY
-from pipelines.stages.hosts import Host
 from pretrain.config import Watch
 
 

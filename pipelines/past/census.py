@@ -91,9 +91,9 @@ def take_census(history: History) -> Census:
 
     Raises ReconciliationError when the ledger's rows and the manifests' tallies disagree.
     """
-    census, trunk = Census(), history.trunk
-    if trunk.editions and "language" in trunk.measures:
-        for name in history.artifact(trunk.editions[-1]).names("documents"):
+    census, lineage = Census(), history.lineage
+    if lineage.editions and "language" in lineage.measures:
+        for name in history.artifact(lineage.editions[-1]).names("documents"):
             _shard(history, census, int(name.rpartition("-")[2]))
         _check(history, census)
     for stage in history.making("edition"):
@@ -102,41 +102,41 @@ def take_census(history: History) -> Census:
 
 
 def _shard(history: History, census: Census, shard: int) -> None:
-    trunk = history.trunk
-    edition = history.artifact(trunk.editions[-1])
+    lineage = history.lineage
+    edition = history.artifact(lineage.editions[-1])
     source = edition.table(shard_name("documents", shard), ["source"])["source"].to_numpy(zero_copy_only=False)
     side = np.zeros(len(source), np.uint8)
-    if trunk.sides is not None:
-        side = history.artifact(trunk.sides).table(shard_name("sides", shard), ["side"])["side"].to_numpy()
+    if lineage.sides is not None:
+        side = history.artifact(lineage.sides).table(shard_name("sides", shard), ["side"])["side"].to_numpy()
     language = _column(history, "language", "language", shard)
-    sizes = _column(history, "length", "bytes", shard) if "length" in trunk.measures else None
-    census.count(trunk.editions[-1].name, np.ones(len(side), bool), language, sizes)
-    if trunk.split is not None:
+    sizes = _column(history, "length", "bytes", shard) if "length" in lineage.measures else None
+    census.count(lineage.editions[-1].name, np.ones(len(side), bool), language, sizes)
+    if lineage.split is not None:
         census.count("held_out", side == HELD_OUT, language, sizes)
         census.count_sources("held_out", side == HELD_OUT, source, sizes)
     kept = side == TRAIN
-    if trunk.sides is not None:
-        census.count(trunk.sides.name, kept, language, sizes)
-    for stage in trunk.verdicts:
+    if lineage.sides is not None:
+        census.count(lineage.sides.name, kept, language, sizes)
+    for stage in lineage.verdicts:
         kept[history.artifact(stage).table(shard_name("verdicts", shard), ["row"])["row"].to_numpy()] = False
         census.count(stage.name, kept, language, sizes)
     census.count_sources("extracted", np.ones(len(side), bool), source, sizes)
     census.count_sources("training", kept, source, sizes)
-    if "length" in trunk.measures:
+    if "length" in lineage.measures:
         characters = _column(history, "length", "characters", shard)
         for name in sorted(set(language[kept].tolist())):
             census.lengths.setdefault(name, Lengths()).add(characters[kept & (language == name)])
 
 
 def _column(history: History, measure: str, column: str, shard: int) -> npt.NDArray[Any]:
-    artifact = history.artifact(history.trunk.measures[measure])
+    artifact = history.artifact(history.lineage.measures[measure])
     found: npt.NDArray[Any] = artifact.table(shard_name("columns", shard), [column])[column].to_numpy()
     return found
 
 
 def _check(history: History, census: Census) -> None:
-    trunk = history.trunk
-    for stage in (*((trunk.sides,) if trunk.sides else ()), *trunk.verdicts):
+    lineage = history.lineage
+    for stage in (*((lineage.sides,) if lineage.sides else ()), *lineage.verdicts):
         counted = sum(entry.documents for entry in census.reached.get(stage.name, {}).values())
         kept = history.artifact(stage).tally.kept.documents
         if counted != kept:

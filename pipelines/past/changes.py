@@ -91,7 +91,7 @@ def shown(history: History, place: Place, *, raw: bool, limit: int) -> tuple[lis
     edits = [(stage, replace(place, shard=number)) for stage, number in route.editions if _edits(history, stage)]
     passes = passes_of([change for stage, local in edits for change in changes(history, stage, local)])
     counts: dict[tuple[str, str], int] = {}
-    final = _text(history, history.trunk.editions[-1], place)
+    final = _text(history, history.lineage.editions[-1], place)
     texts = _texts_before(history, passes, place) if raw else []
     hidden = not raw and unmasked(history, place.shard)  # a cut of the text might halve what a mask would hide
     out: list[Shown] = []

@@ -79,8 +79,8 @@ def explain_document(history: History, key: str, out: Out, raw: bool = False) ->
 
 
 def _document(history: History, place: Place, out: Out, raw: bool) -> None:
-    trunk = history.trunk
-    edition = history.artifact(trunk.editions[-1])
+    lineage = history.lineage
+    edition = history.artifact(lineage.editions[-1])
     columns = ["url", "source", "record", "declared_language", "parent"]
     (document,) = take(edition, shard_name("documents", place.shard), [place.row], columns)
     out(display_name(document, raw=raw))
@@ -103,14 +103,14 @@ def _document(history: History, place: Place, out: Out, raw: bool) -> None:
 
 def _fate(history: History, place: Place, raw: bool) -> Iterator[str]:
     """Kept, held out, or dropped, with every rule it fails."""
-    trunk = history.trunk
+    lineage = history.lineage
     route, side = history.route(place.shard), TRAIN
     if route.part:
-        yield f"  part      {route.part} of {trunk.editions[0].name}"
-    if trunk.split is None:
+        yield f"  part      {route.part} of {lineage.editions[0].name}"
+    if lineage.split is None:
         yield "  side      not split: this recipe has no split, or the run stopped before it"
     else:
-        row = history.artifact(trunk.split).table(shard_name("sides", place.shard)).slice(place.row, 1).to_pylist()[0]
+        row = history.artifact(lineage.split).table(shard_name("sides", place.shard)).slice(place.row, 1).to_pylist()[0]
         group, side = row["group"], row["side"]
         name = _SIDES.get(side, "held out, but unfit for the yardstick")
         head = display_names(history, [group], raw=raw).get(group, "") if group != place.id else ""
@@ -159,7 +159,7 @@ def _edits(history: History, place: Place, raw: bool) -> Iterator[str]:
 
 
 def _measures(history: History, place: Place) -> Iterator[str]:
-    for name, stage in sorted(history.trunk.measures.items()):
+    for name, stage in sorted(history.lineage.measures.items()):
         table = history.artifact(stage).table(shard_name("columns", place.shard)).slice(place.row, 1)
         values = []
         for column, value in table.to_pylist()[0].items():
@@ -169,13 +169,13 @@ def _measures(history: History, place: Place) -> Iterator[str]:
 
 
 def _tokens(history: History, place: Place) -> Iterator[str]:
-    for stage in (history.trunk.tokens, history.trunk.held_out):
+    for stage in (history.lineage.tokens, history.lineage.held_out):
         if stage is None:
             continue
         for component, count in token_counts(history, stage, place.shard).get(place.id, []):
             yield f"  tokens    {count} in {stage.name}, component {component}"
             trained = training(history)
-            if trained is not None and stage is history.trunk.tokens:
+            if trained is not None and stage is history.lineage.tokens:
                 yield from _steps_of(trained, place.id)
 
 
@@ -340,7 +340,7 @@ def _documents(history: History, places: list[tuple[int, int]], raw: bool) -> di
     """Documents at (shard, row) places of the last edition; `raw`: as the first edition has them."""
     columns = ["url", "source", "record", "text"]
     if not raw:
-        return documents(history.artifact(history.trunk.editions[-1]), places, columns)
+        return documents(history.artifact(history.lineage.editions[-1]), places, columns)
     out: dict[tuple[int, int], dict[str, Any]] = {}
     for shard in sorted({shard for shard, _ in places}):
         stage, number = history.route(shard).editions[0]

@@ -119,35 +119,35 @@ class History:
         return Artifact.load(stage.kind, stage.digest, stage.directory)
 
     @cached_property
-    def trunk(self) -> "Trunk":
+    def lineage(self) -> "Lineage":
         """The line of stages from the source to the training tokens."""
-        return _trunk(self)
+        return _lineage(self)
 
     def route(self, shard: int) -> "Route":
         """What the documents of a home shard pass, from the first edition to the last verdict."""
-        trunk = self.trunk
-        own = tuple((stage, shard) for stage in trunk.editions if stage is not trunk.union)
-        last = ((stage, shard) for stage in (trunk.union, trunk.split, *trunk.verdicts) if stage is not None)
-        if trunk.union is None:
+        lineage = self.lineage
+        own = tuple((stage, shard) for stage in lineage.editions if stage is not lineage.union)
+        last = ((stage, shard) for stage in (lineage.union, lineage.split, *lineage.verdicts) if stage is not None)
+        if lineage.union is None:
             return Route("", own, tuple(last))
-        part, local = part_of(self.artifact(trunk.union), shard)
-        chain = trunk.parts[part]
+        part, local = part_of(self.artifact(lineage.union), shard)
+        chain = lineage.parts[part]
         before = tuple((stage, local) for stage in chain.editions)
         return Route(part, (*before, *own), (*((stage, local) for stage in chain.verdicts), *last))
 
     @cached_property
     def judges(self) -> list[Past]:
         """Every stage that drops documents after extraction, parts of a union first."""
-        trunk = self.trunk
-        before = [stage for chain in trunk.parts.values() for stage in chain.verdicts]
-        return [*before, *(stage for stage in (trunk.union, trunk.split, *trunk.verdicts) if stage is not None)]
+        lineage = self.lineage
+        before = [stage for chain in lineage.parts.values() for stage in chain.verdicts]
+        return [*before, *(stage for stage in (lineage.union, lineage.split, *lineage.verdicts) if stage is not None)]
 
     def verdict_shards(self, stage: Past) -> Iterator[tuple[str, int]]:
         """Shards of a stage's verdicts by name, each with its number among the last edition's home shards."""
-        trunk, first = self.trunk, 0
-        for part, chain in trunk.parts.items():
-            if trunk.union is not None and stage in chain.verdicts:
-                first = self.artifact(trunk.union).figures["parts"][part]["first"]
+        lineage, first = self.lineage, 0
+        for part, chain in lineage.parts.items():
+            if lineage.union is not None and stage in chain.verdicts:
+                first = self.artifact(lineage.union).figures["parts"][part]["first"]
         for name in self.artifact(stage).names("verdicts"):
             yield name, first + int(name.rpartition("-")[2])
 
@@ -182,7 +182,7 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class Trunk:
+class Lineage:
     """What a document passes. Rows stay in their home shard and row from the first edition to the last verdict;
     where chains are joined, the parts' shards are numbered one after another, and `editions` begin with the union."""
 
@@ -211,7 +211,7 @@ class Trunk:
         return roles.chain(last, self.sides, self.verdicts[:verdicts]) | measures
 
 
-def _trunk(history: History) -> Trunk:
+def _lineage(history: History) -> Lineage:
     stages = history.stages
     sides = {stage.what["side"]: stage for stage in history.of_kind("tokenize")}
     tokens = sides.get("train")
@@ -233,7 +233,7 @@ def _trunk(history: History) -> Trunk:
     union = editions[0] if editions and editions[0].kind == "union" else None
     parts = _parts(stages, union) if union else {}
     split = split if split and split.kind == "split" else None
-    return Trunk(tuple(editions), split, tuple(verdicts), measures, tokens, sides.get("held_out"), parts)
+    return Lineage(tuple(editions), split, tuple(verdicts), measures, tokens, sides.get("held_out"), parts)
 
 
 def _chain(stages: Mapping[str, Past], inputs: Mapping[Role, str]) -> Chain:

@@ -88,16 +88,16 @@ def wanted(history: History, key: str) -> list[tuple[bytes, int | None]]:
 
 def id_shards(history: History) -> tuple[Artifact, str]:
     """The smallest shards that hold every document's id: the split's, or the edition's before there is one."""
-    trunk = history.trunk
-    if trunk.sides is not None:
-        return history.artifact(trunk.sides), "sides"
-    return history.artifact(trunk.editions[-1]), "documents"
+    lineage = history.lineage
+    if lineage.sides is not None:
+        return history.artifact(lineage.sides), "sides"
+    return history.artifact(lineage.editions[-1]), "documents"
 
 
 def find(history: History, key: str) -> list[Place]:
     """Documents of the last edition that a word means, in id order; several for several captures of one URL."""
     out: list[Place] = []
-    if not history.trunk.editions:
+    if not history.lineage.editions:
         return out
     artifact, part = id_shards(history)
     names = artifact.names(part)
@@ -109,7 +109,7 @@ def find(history: History, key: str) -> list[Place]:
 
 
 def _runs(history: History) -> list[int]:
-    return shard_count_runs(history.artifact(history.trunk.editions[-1]))
+    return shard_count_runs(history.artifact(history.lineage.editions[-1]))
 
 
 def places(history: History, ids: Iterable[bytes]) -> dict[bytes, Place]:
@@ -132,7 +132,7 @@ def places(history: History, ids: Iterable[bytes]) -> dict[bytes, Place]:
 def display_names(history: History, ids: Iterable[bytes], *, raw: bool = False) -> dict[bytes, str]:
     """What to call documents with known ids: this run's, and those of finished runs that it read on from."""
     found = places(history, asked := set(ids))
-    edition = history.artifact(history.trunk.editions[-1])
+    edition = history.artifact(history.lineage.editions[-1])
     rows = documents(edition, [(p.shard, p.row) for p in found.values()], ["url", "source", "record"])
     out = {identifier: display_name(rows[place.shard, place.row], raw=raw) for identifier, place in found.items()}
     for run in dict.fromkeys(run for run, _ in history.earlier):

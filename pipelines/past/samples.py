@@ -124,7 +124,7 @@ def dead_letters(history: History, stage: Past, reason: str) -> Iterator[dict[st
 
 def languages(history: History, shard: int) -> "np.ndarray[Any, np.dtype[Any]] | None":
     """Identified language of each row of a home shard, if the run measured it."""
-    stage = history.trunk.measures.get("language")
+    stage = history.lineage.measures.get("language")
     if stage is None:
         return None
     column = history.artifact(stage).table(shard_name("columns", shard), ["language"])["language"]

@@ -119,10 +119,10 @@ def corpus_tokens(history: History, stage: Past | None) -> dict[str, dict[str, i
 
 def documents(history: History) -> dict[str, int]:
     """Documents that are left to train on, and those held out, as far as the run went."""
-    trunk = history.trunk
-    ends = (trunk.tokens, *reversed(trunk.verdicts), trunk.split, *reversed(trunk.editions))
+    lineage = history.lineage
+    ends = (lineage.tokens, *reversed(lineage.verdicts), lineage.split, *reversed(lineage.editions))
     last = next((stage for stage in ends if stage is not None), None)
-    held = history.artifact(trunk.split).tally.dropped.get("held_out", Count()) if trunk.split else Count()
+    held = history.artifact(lineage.split).tally.dropped.get("held_out", Count()) if lineage.split else Count()
     return {"training": history.artifact(last).tally.kept.documents if last else 0, "held_out": held.documents}
 
 
@@ -144,7 +144,7 @@ def losses(trained: Training) -> dict[str, Any]:
 def summarize(history: History, spent: Spent) -> dict[str, Any]:
     """Everything in summary.json. `tokens` are of the training shards; `tokens_trained` are the targets trained on."""
     trained = training(history)
-    components = corpus_tokens(history, history.trunk.tokens)
+    components = corpus_tokens(history, history.lineage.tokens)
     out: dict[str, Any] = {
         "run": history.name,
         "command": history.record["command"],
@@ -153,7 +153,9 @@ def summarize(history: History, spent: Spent) -> dict[str, Any]:
         "funnel": funnel_rows(history),
         "documents": documents(history),
         "tokens": {name: figures["tokens"] for name, figures in sorted(components.items())},
-        "tokens_held_out": {n: f["tokens"] for n, f in sorted(corpus_tokens(history, history.trunk.held_out).items())},
+        "tokens_held_out": {
+            n: f["tokens"] for n, f in sorted(corpus_tokens(history, history.lineage.held_out).items())
+        },
         "tokens_trained": trained.trained() if trained else {},
         "training": losses(trained) if trained else {"steps": 0},
         "validation": {"bits_per_byte": scores(history)},

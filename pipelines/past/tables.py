@@ -99,9 +99,9 @@ def documents(history: History, side: Side = "train", *, raw: bool = False) -> R
     Text is that of the last edition, masked here where no edit has masked it; URLs and keys of records are masked
     likewise. `raw` takes the first edition's text and everything as it was.
     """
-    if not history.trunk.editions:
+    if not history.lineage.editions:
         raise TooEarlyError(f"run {history.name} stopped before its documents: run it further")
-    edition = history.artifact(history.trunk.editions[-1])
+    edition = history.artifact(history.lineage.editions[-1])
 
     def pieces() -> Iterator[Piece]:
         for one in _sides(side):
@@ -113,15 +113,15 @@ def documents(history: History, side: Side = "train", *, raw: bool = False) -> R
 
 
 def _documents(history: History, shard: int, side: str, *, raw: bool) -> Iterator[pa.RecordBatch]:
-    trunk = history.trunk
-    kept = Shard(history.context(trunk.roles()), shard).came_in(_CODES[side])
+    lineage = history.lineage
+    kept = Shard(history.context(lineage.roles()), shard).came_in(_CODES[side])
     first, number = history.route(shard).editions[0]
     if raw:
         batches = history.artifact(first).batches(shard_name("documents", number))
     else:
-        batches = history.artifact(trunk.editions[-1]).batches(shard_name("documents", shard))
+        batches = history.artifact(lineage.editions[-1]).batches(shard_name("documents", shard))
     licence, spoken, base = history.artifact(first).figures.get("licence") or None, languages(history, shard), 0
-    tokens = trunk.tokens if side == "train" else trunk.held_out
+    tokens = lineage.tokens if side == "train" else lineage.held_out
     restricted = unmasked(history, shard)
     counted = None if tokens is None else _counts(history.artifact(tokens), shard)
     for batch in batches:
@@ -183,7 +183,7 @@ def _verdicts(history: History, stage: Past, name: str, side: str) -> Iterator[p
 
 def token_stages(history: History, side: Side) -> list[Past]:
     """The stages that hold the tokens of a side. Raises TooEarlyError where there are none."""
-    both = {"train": history.trunk.tokens, "held_out": history.trunk.held_out}
+    both = {"train": history.lineage.tokens, "held_out": history.lineage.held_out}
     stages = [stage for name in _sides(side) if (stage := both[name]) is not None]
     if not stages:
         raise TooEarlyError(f"run {history.name} stopped before it tokenized: run it further")
@@ -193,7 +193,7 @@ def token_stages(history: History, side: Side) -> list[Past]:
 def _token_stages(history: History, side: Side, *, raw: bool) -> list[Past]:
     """The same, and RestrictedError for tokens of texts that no edit has masked: they spell personal data out."""
     stages = token_stages(history, side)
-    shards = history.artifact(history.trunk.editions[-1]).names("documents")
+    shards = history.artifact(history.lineage.editions[-1]).names("documents")
     if not raw and any(unmasked(history, int(name.rpartition("-")[2])) for name in shards):
         raise RestrictedError(
             f"run {history.name} has tokens of texts that no edit masked: personal data can be read from them. Ask for "

@@ -29,7 +29,7 @@ def write_report(history: History, folder: Path, spent: Spent) -> dict[str, Any]
     """Render a run from its record and the store alone; returns the summary."""
     summary = summarize(history, spent)
     page = render(history, summary)
-    held_out = history.trunk.held_out
+    held_out = history.lineage.held_out
     for name, text in (
         ("report.html", page),
         ("funnel.svg", funnel_picture(summary, held_out.name if held_out else "")),

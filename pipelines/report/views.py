@@ -44,7 +44,7 @@ def view(history: History, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def main_languages(history: History, census: Census) -> list[str]:
     """Languages that are trained on or measured, or else the three most frequent."""
-    wanted = {*corpus_tokens(history, history.trunk.tokens), *corpus_tokens(history, history.trunk.held_out)}
+    wanted = {*corpus_tokens(history, history.lineage.tokens), *corpus_tokens(history, history.lineage.held_out)}
     first = next(iter(census.reached.values()), {})
     found = [name for name in first if name in wanted] or list(first)
     return sorted(found, key=lambda name: (-first[name].documents, name))[: 5 if wanted else 3]
@@ -97,7 +97,7 @@ def _crawl(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _funnel(history: History, summary: Mapping[str, Any], census: Census, shown: Sequence[str]) -> list[dict[str, Any]]:
-    held = history.trunk.held_out
+    held = history.lineage.held_out
     rows = [row for row in summary["funnel"] if held is None or row["stage"] != held.name]
     widest = max((row["in"] + row["born"] for row in rows), default=0) or 1
     out = []
@@ -120,12 +120,12 @@ def _funnel(history: History, summary: Mapping[str, Any], census: Census, shown:
 
 def _leaving(history: History, census: Census, stage: str) -> Mapping[str, Reached]:
     """Documents by language that leave a stage; tokenizing and earlier editions drop none that the census knows."""
-    trunk = history.trunk
-    last = (trunk.sides, *trunk.verdicts)[-1]
-    if trunk.tokens is not None and last is not None and stage == trunk.tokens.name:
+    lineage = history.lineage
+    last = (lineage.sides, *lineage.verdicts)[-1]
+    if lineage.tokens is not None and last is not None and stage == lineage.tokens.name:
         return census.reached.get(last.name, {})
-    if stage in {edition.name for edition in trunk.editions[:-1]}:
-        counted = census.reached.get(trunk.editions[-1].name, {})
+    if stage in {edition.name for edition in lineage.editions[:-1]}:
+        counted = census.reached.get(lineage.editions[-1].name, {})
         return {language: Reached(found.documents) for language, found in counted.items()}
     return census.reached.get(stage, {})
 
@@ -216,13 +216,13 @@ def _training(history: History, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tongues(history: History, census: Census, shown: Sequence[str]) -> dict[str, Any]:
-    trunk = history.trunk
+    lineage = history.lineage
     if not census.reached:
         return {"tongues": [], "length_chart": "", "length_languages": []}
-    first, held = census.reached[trunk.editions[-1].name], census.reached.get("held_out", {})
-    judges = [stage.name for stage in (trunk.editions[-1], trunk.sides, *trunk.verdicts) if stage is not None]
+    first, held = census.reached[lineage.editions[-1].name], census.reached.get("held_out", {})
+    judges = [stage.name for stage in (lineage.editions[-1], lineage.sides, *lineage.verdicts) if stage is not None]
     last = census.reached[judges[-1]]
-    tokens = corpus_tokens(history, trunk.tokens)
+    tokens = corpus_tokens(history, lineage.tokens)
     rows = []
     for name in sorted(first, key=lambda name: (-first[name].documents, name))[:12]:
         found = tokens.get(name)
@@ -285,7 +285,7 @@ def _rules(history: History) -> list[dict[str, Any]]:
 
 
 def _samples(history: History, stage: Past, drops: Sequence[Drop]) -> list[dict[str, Any]]:
-    edition = history.artifact(history.trunk.editions[-1])
+    edition = history.artifact(history.lineage.editions[-1])
     rows = documents(edition, [(d.shard, d.row) for d in drops], ["url", "source", "record", "text"])
     keepers = display_names(history, [drop.keeper for drop in drops if drop.keeper is not None])
     out = []
@@ -349,7 +349,7 @@ def _edits(history: History, census: Census) -> list[dict[str, Any]]:
 
 
 def _held_out(history: History) -> dict[str, Any] | None:
-    split = history.trunk.split
+    split = history.lineage.split
     if split is None:
         return None
     what, dropped = split.what, history.artifact(split).tally.dropped

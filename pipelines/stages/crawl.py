@@ -13,7 +13,7 @@ from corpus.crawling.frontier import Frontier, Link, Target
 from corpus.crawling.hosts import crawl_hosts
 from corpus.crawling.segments import file_stem
 from corpus.crawling.snapshot import SNAPSHOT, outcomes, sealed, snapshot_digest
-from corpus.crawling.source import Crawl, Politeness
+from corpus.crawling.source import Crawl, Host, Politeness
 from corpus.document import canonical_url
 from corpus.shard import open_shard
 from corpus.verdict import Tally
@@ -21,7 +21,6 @@ from pipelines.engine.progress import QUIET_S
 from pipelines.engine.runner import SMALL_INPUT
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, Work
 from pipelines.engine.store import Attempt
-from pipelines.stages.hosts import Host
 
 SEGMENTS = "warc"
 

@@ -110,8 +110,8 @@ class _Fates:
 
 
 def _fates(history: History, documents: int) -> _Fates:
-    trunk = history.trunk
-    if trunk.split is None:
+    lineage = history.lineage
+    if lineage.split is None:
         raise ValueError(f"run {history.name} has no split")
     keys = [hashlib.sha256(f"{SOURCE}:{number}".encode()).digest()[:8] for number in range(documents)]
     prefixes = np.frombuffer(b"".join(keys), ">u8")
@@ -121,7 +121,7 @@ def _fates(history: History, documents: int) -> _Fates:
         first = fixed_width(ids)[:, :8].copy().view(">u8").ravel()
         return order[np.searchsorted(prefixes, first, sorter=order)]
 
-    names = [stage.name for stage in trunk.verdicts]
+    names = [stage.name for stage in lineage.verdicts]
     fates = _Fates(
         np.empty(documents, "S16"),
         np.zeros(documents, np.uint8),
@@ -129,13 +129,13 @@ def _fates(history: History, documents: int) -> _Fates:
         np.full(documents, -1),
         names,
     )
-    split = history.artifact(trunk.split)
+    split = history.artifact(lineage.split)
     for name in split.names("sides"):
         table = split.table(name)
         at = numbers(table["id"].combine_chunks())
         fates.sides[at] = table["side"].to_numpy()
         fates.groups[at] = np.array(table["group"].to_pylist(), "S16")
-    for index, stage in enumerate(trunk.verdicts):
+    for index, stage in enumerate(lineage.verdicts):
         artifact = history.artifact(stage)
         for name in artifact.names("verdicts"):
             table = artifact.table(name)

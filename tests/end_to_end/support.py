@@ -199,13 +199,13 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]], bad: Sequence[byt
 
 def fates(history: History) -> dict[str, int]:
     """How many records ended where: trained on, held out, or dropped, by stage and reason. Counts only."""
-    trunk, out = history.trunk, Counter[str]()
-    for stage in (*trunk.editions, *((trunk.split,) if trunk.split else ()), *trunk.verdicts):
+    lineage, out = history.lineage, Counter[str]()
+    for stage in (*lineage.editions, *((lineage.split,) if lineage.split else ()), *lineage.verdicts):
         for reason, count in history.artifact(stage).tally.dropped.items():
             name = reason if reason == "held_out" else f"{stage.name} {reason}"
             out[name] += count.documents
-    if trunk.tokens:
-        out["train"] = history.artifact(trunk.tokens).tally.kept.documents
+    if lineage.tokens:
+        out["train"] = history.artifact(lineage.tokens).tally.kept.documents
     return dict(out)
 
 
@@ -218,14 +218,14 @@ def ids(history: History, part: str, stage: Past | None) -> set[bytes]:
 
 def trained_ids(history: History) -> set[bytes]:
     """Ids of every document with training tokens."""
-    tokens = history.trunk.tokens
+    tokens = history.lineage.tokens
     assert tokens is not None
     return {each for name in history.artifact(tokens).figures["components"] for each in ids(history, name, tokens)}
 
 
 def texts_by_url(history: History) -> dict[str, str]:
     """The last edition's texts by URL."""
-    edition = history.artifact(history.trunk.editions[-1])
+    edition = history.artifact(history.lineage.editions[-1])
     tables = [edition.table(name, ["url", "text"]) for name in edition.names("documents")]
     return {row["url"]: row["text"] for table in tables for row in table.to_pylist()}
 
@@ -233,7 +233,7 @@ def texts_by_url(history: History) -> dict[str, str]:
 def reasons(history: History) -> dict[bytes, str]:
     """The first reason of every dropped document."""
     found: dict[bytes, str] = {}
-    for stage in history.trunk.verdicts:
+    for stage in history.lineage.verdicts:
         artifact = history.artifact(stage)
         for name in artifact.names("verdicts"):
             for row in artifact.table(name).to_pylist():

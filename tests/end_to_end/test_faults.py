@@ -69,7 +69,7 @@ def test_truncated_warc_is_a_dead_letter(small: Built, tmp_path: Path) -> None:
         store = f"site.store={folder / '.siku'}"
         ended = ok("run", *TINY, "source=warc", f"recipe.source.path={folder}", store, "run.until=extract")
         history = Built(folder / ".siku", (), ended).history("")
-        tally = history.artifact(history.trunk.editions[0]).tally
+        tally = history.artifact(history.lineage.editions[0]).tally
         assert sum(tally.dropped.values(), tally.kept) == tally.born
         found.append(fates(history))
         kept = tally.kept.documents

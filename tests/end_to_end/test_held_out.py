@@ -64,14 +64,14 @@ def filler(other: list[str], length: int) -> str:
 
 def documents(history: History) -> Iterator[dict[str, object]]:
     """Every document of a run with its language, side and group."""
-    trunk = history.trunk
-    assert trunk.split is not None
-    for name in history.artifact(trunk.editions[-1]).names("documents"):
+    lineage = history.lineage
+    assert lineage.split is not None
+    for name in history.artifact(lineage.editions[-1]).names("documents"):
         number = name.rpartition("-")[2]
-        rows = history.artifact(trunk.editions[-1]).table(name, ["id", "url", "text"]).to_pylist()
-        sides = history.artifact(trunk.split).table(f"sides-{number}", ["group", "side"]).to_pylist()
+        rows = history.artifact(lineage.editions[-1]).table(name, ["id", "url", "text"]).to_pylist()
+        sides = history.artifact(lineage.split).table(f"sides-{number}", ["group", "side"]).to_pylist()
         tongues = (
-            history.artifact(trunk.measures["language"])
+            history.artifact(lineage.measures["language"])
             .table(f"columns-{number}", ["language", "han", "latin"])
             .to_pylist()
         )

@@ -170,8 +170,8 @@ def test_each_member_does_its_part_and_the_ledger_says_so(history: History) -> N
     assert {row["id"] for row in rows(history, "thin", "verdicts")} == thinned
     assert 0 < len(thinned) < len(english) < len(came)
     assert tally["thin"].came.documents == len(came) and tally["thin"].kept.documents == len(came - thinned)
-    assert ids(history, "documents", history.trunk.editions[-1]) == set(documents)
-    assert [stage.name for stage in history.trunk.verdicts] == ["filter", "thin"]
+    assert ids(history, "documents", history.lineage.editions[-1]) == set(documents)
+    assert [stage.name for stage in history.lineage.verdicts] == ["filter", "thin"]
     assert Counter(stage.makes for stage in history.stages.values())["verdicts"] == 2
     assert pa.types.is_large_string(history.artifact(history.stages["clean"]).table("documents-00000")["text"].type)
 

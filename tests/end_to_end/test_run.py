@@ -31,7 +31,7 @@ def test_corpus_is_large_enough(built: Built) -> None:
 
 def test_every_record_has_one_fate(built: Built) -> None:
     history = built.history("built")
-    extract = history.artifact(history.trunk.editions[0])
+    extract = history.artifact(history.lineage.editions[0])
     found = fates(history)
     assert sum(found.values()) == extract.tally.born.documents
     assert all(count > 0 for count in found.values())
@@ -116,7 +116,7 @@ def test_plan_writes_nothing_and_says_what_is_reused(built: Built) -> None:
 )
 def test_explain_a_document(built: Built, spelling: str) -> None:
     history = built.history("built")
-    edition = history.artifact(history.trunk.editions[-1])
+    edition = history.artifact(history.lineage.editions[-1])
     kept = {each for name in edition.names("documents") for each in edition.table(name, ["url"])["url"].to_pylist()}
     url = min(each for each in kept if each and "/zh-CN/text/shared/guide/" in each)
     ended = ok("explain", "--doc", spelling.format(name=url.partition("/text/")[2]), "--run", "built", *built.arguments)
@@ -157,7 +157,7 @@ def test_export(built: Built, what: str, kind: str, tmp_path: Path) -> None:
     if what != "verdicts":
         wanted = fates(history)["train"] + fates(history)["held_out"]
     else:
-        stages = [s for s in (history.trunk.split, *history.trunk.verdicts) if s is not None]
+        stages = [s for s in (history.lineage.split, *history.lineage.verdicts) if s is not None]
         wanted = sum(history.artifact(s).files[n].rows for s in stages for n in history.artifact(s).names("verdicts"))
     assert rows == wanted > 0
 

@@ -37,10 +37,10 @@ def han(text: str) -> float:
 def texts(built: Built, language: str) -> list[str]:
     """The texts of a built store in one language, longest first."""
     history = built.history(built.root.parent.name.rstrip("0123456789"))
-    edition, trunk = history.artifact(history.trunk.editions[-1]), history.trunk
+    edition, lineage = history.artifact(history.lineage.editions[-1]), history.lineage
     found = []
     for name in edition.names("documents"):
-        tongue = history.artifact(trunk.measures["language"]).table(name.replace("documents", "columns"))["language"]
+        tongue = history.artifact(lineage.measures["language"]).table(name.replace("documents", "columns"))["language"]
         pairs = zip(edition.table(name, ["text"])["text"].to_pylist(), tongue.to_pylist(), strict=True)
         found += [text for text, of in pairs if of == language and (han(text) > 0.5) == (language == "zh")]
     return sorted(found, key=len, reverse=True)
@@ -75,7 +75,7 @@ def test_warcs_of_a_crawl(small: Built, tmp_path: Path) -> None:
     source = ("source=warc", f"recipe.source.path={warcs}")
     ended = ok("run", *TINY, *source, f"site.store={tmp_path / '.siku'}", "run.until=extract", "run.name=warc")
     history, crawled = Built(tmp_path / ".siku", (), ended).history("warc"), small.history("small")
-    edition, wanted = (h.artifact(h.trunk.editions[0]) for h in (history, crawled))
+    edition, wanted = (h.artifact(h.lineage.editions[0]) for h in (history, crawled))
     # As a stranger's WARCs they hold more that is no page: requests, metadata, robots.txt.
     assert [edition.files[name].sha256 for name in edition.names("documents")] == [
         wanted.files[name].sha256 for name in wanted.names("documents")
@@ -141,7 +141,7 @@ def test_a_hundred_thousand_documents(many: tuple[Path, int], tmp_path: Path) ->
     dead = {name: count for name, count in found.items() if name.startswith("extract ")}
     assert dead == {"extract bad_json": 4, "extract missing_text": 2, "extract bad_unicode": 1}
     assert found["train"] > 100 and found["held_out"] > 100
-    born = ids(history, "documents", history.trunk.editions[0]) | ids(history, "dead", history.trunk.editions[0])
+    born = ids(history, "documents", history.lineage.editions[0]) | ids(history, "dead", history.lineage.editions[0])
     assert len(born) == lines
 
 
@@ -159,7 +159,7 @@ def test_order_of_lines_and_files_never_shows(many: tuple[Path, int], tmp_path: 
         overrides = ("source=jsonl", f"recipe.source.path={folder}", f"site.store={folder / '.siku'}")
         ended = ok("run", *TINY, *overrides, "run.until=extract", "run.name=order")
         history = Built(folder / ".siku", (), ended).history("order")
-        edition = history.trunk.editions[0]
+        edition = history.lineage.editions[0]
         hashes.append((ids(history, "documents", edition), history.artifact(edition).tally))
     assert hashes[0][0] == hashes[1][0]
     assert hashes[0][1].kept == hashes[1][1].kept

@@ -134,7 +134,7 @@ def test_a_corpus_without_a_split_or_training(small: Built) -> None:
     bare += ("recipe.tokenizer.input=measure", "recipe.tokens.input=dedupe", "run.name=bare")
     ended = ok("run", *[each for each in small.arguments if "split" not in each], *bare)
     history = small.history("bare")
-    assert "train" not in history.stages and history.trunk.split is None and "clean" in ended.reused
+    assert "train" not in history.stages and history.lineage.split is None and "clean" in ended.reused
     kept = _tally(history, "dedupe").kept
     assert _tally(history, "tokens").came == _tally(history, "tokens").kept == kept
     extracted = _tally(history, "extract").kept.documents

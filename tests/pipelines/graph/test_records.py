@@ -18,9 +18,9 @@ from pipelines.engine.files import StoreError, StoreWarning
 from pipelines.engine.lease import this_process
 from pipelines.graph import records
 from pipelines.graph.checks import PlanError
+from pipelines.graph.keep_record import keep_record
 from pipelines.graph.multirun import multirun
 from pipelines.graph.plan import make_plan
-from pipelines.graph.record import keep_record
 from pipelines.graph.run import Request, run_plans
 from pipelines.graph.stage_log import StageLog
 from pipelines.graph.why_new import earlier_runs

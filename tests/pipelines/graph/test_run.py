@@ -8,10 +8,10 @@ import pytest
 from conf.load import load, load_cell, load_cells
 from corpus.verdict import Tally
 from pipelines.graph import run
+from pipelines.graph.keep_record import keep_record
 from pipelines.graph.multirun import check_yardstick, multirun
 from pipelines.graph.plan import make_plan
 from pipelines.graph.recipe import RecipeError
-from pipelines.graph.record import keep_record
 from pipelines.graph.stage_log import StageLog
 from tests.pipelines.fixtures import HOSTILE
 

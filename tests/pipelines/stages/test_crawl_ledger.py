@@ -12,9 +12,9 @@ from fastwarc.warc import ArchiveIterator
 from hypothesis import example, given
 
 from corpus.crawling.snapshot import NO_PAGES, CrawlError
+from corpus.crawling.source import Host
 from corpus.sources.source import pieces, read
 from pipelines.stages.crawl import PROGRAM, SEGMENTS
-from pipelines.stages.hosts import Host
 from tests.corpus.crawling.support import HTML, answer, page, raw, raw_server, what, where
 from tests.pipelines.stages.small import examples, made
 

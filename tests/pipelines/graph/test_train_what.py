@@ -7,7 +7,7 @@ import pytest
 from conf.load import load
 from pipelines.engine.store import Store
 from pipelines.graph.recipe import RecipeError
-from pipelines.graph.trunk import train_what, trunk_directory
+from pipelines.graph.train_what import train_what, trunk_directory
 
 FIRST, SECOND = "ab" * 16, "cd" * 16
 
