@@ -23,6 +23,8 @@ DOCUMENT = pa.schema(
         pa.field("record", pa.string()),  # the record's key within its source
         pa.field("declared_language", pa.string()),  # what the publisher says; not trusted
         pa.field("title", pa.string()),
+        pa.field("author", pa.string()),  # as the page or the record names them
+        pa.field("published", pa.string()),  # the day it says of itself, YYYY-MM-DD
         pa.field("text", pa.large_string(), nullable=False),
     ]
 )

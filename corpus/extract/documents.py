@@ -39,7 +39,7 @@ AnyExtractor = SikuExtractor | ResiliparseExtractor | TrafilaturaExtractor
 class Extract:
     """How a page becomes a text."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     extractor: Annotated[AnyExtractor, Field(discriminator="by"), Doc("what finds the text of a page")] = Field(
         default_factory=SikuExtractor
@@ -73,7 +73,7 @@ class _RejectedError(Exception):
 
 
 def extract_page(html: str, config: Extract) -> Page:
-    """Text, title and declared language of a decoded HTML page."""
+    """Text of a decoded HTML page, and what it says of itself."""
     return config.extractor.page(html)
 
 
@@ -82,7 +82,7 @@ def _page(capture: Capture, config: Extract) -> Page:
     if capture.error is not None:
         raise _RejectedError(capture.error, capture.detail)
     if capture.text is not None:
-        page = Page(capture.text, capture.title)
+        page = Page(capture.text, capture.title, None, capture.author, capture.published)
     else:
         kind = capture.content_type
         if kind not in HTML_TYPES if kind else not looks_like_html(capture.payload):
@@ -137,8 +137,8 @@ class _Rows:
             extra = {"reason": rejected.reason, "detail": rejected.detail, "bytes": len(capture.payload)}
             self.dead.append({**key, **extra})
             return
-        language = capture.declared_language or page.language
-        self.documents.append({**key, "declared_language": language, "title": page.title, "text": page.text})
+        says = {name: getattr(page, name) for name in ("title", "author", "published", "text")}
+        self.documents.append({**key, "declared_language": capture.declared_language or page.language, **says})
         self.sizes.append(len(capture.payload))
         self.bytes += len(page.text)
 

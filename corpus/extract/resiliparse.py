@@ -11,12 +11,13 @@ Measured on Resiliparse 2.0.1; each has a test that shows the loss without the p
 """
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from corpus.configuration import Doc, configuration
 from corpus.extract.line_wraps import unwrapped
 from corpus.extract.markup import bounded, closed, too_deep
-from corpus.extract.page import Page, titled
+from corpus.extract.page import Page, described
 
 if TYPE_CHECKING:
     from resiliparse.parse.html import HTMLTree
@@ -48,15 +49,16 @@ class ResiliparseExtractor:
     list_bullets: Annotated[bool, Doc("write bullets and numbers before list items")] = True
 
     def page(self, html: str) -> Page:
-        """Text, title and declared language."""
+        """The page and its text."""
         from resiliparse.parse.html import HTMLTree
 
+        served = html
         html = unwrapped(bounded(html))
         main = not too_deep(html)
         tree = HTMLTree.parse(prepared(html) if main else html)
-        page = titled(tree, "")
-        title = unmarked(page.title).strip() if page.title else None
-        return Page(main_text(tree, main, self.list_bullets), title or None, page.language)
+        page = described(tree, served)
+        title, author = (unmarked(each).strip() or None if each else None for each in (page.title, page.author))
+        return replace(page, text=main_text(tree, main, self.list_bullets), title=title, author=author)
 
 
 def main_text(tree: "HTMLTree", main: bool, list_bullets: bool) -> str:

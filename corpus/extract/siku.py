@@ -1,12 +1,13 @@
 """Siku's own extractor: noise out by name, tag, heading and links, then the element that holds the prose."""
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from corpus.configuration import Doc, configuration
 from corpus.extract.line_wraps import unwrapped
 from corpus.extract.markup import bounded, closed, too_deep, without_scripts
-from corpus.extract.page import Page, titled
+from corpus.extract.page import Page, described
 from corpus.extract.prune import without_noise
 from corpus.extract.weights import Node, Weights, linked, size
 
@@ -35,15 +36,16 @@ class SikuExtractor:
     list_bullets: Annotated[bool, Doc("write bullets and numbers before list items")] = True
 
     def page(self, html: str) -> Page:
-        """Text, title and declared language."""
+        """The page and its text."""
         from resiliparse.parse.html import HTMLTree
 
+        served = html
         html = closed(unwrapped(bounded(without_scripts(html))))
         tree = HTMLTree.parse(html)
-        page = titled(tree, "")
+        page = described(tree, served)
         if self.main_content and tree.body is not None and not too_deep(html):
             _keep_content(tree.body, html)
-        return Page(rendered(tree, self.list_bullets), page.title, page.language)
+        return replace(page, text=rendered(tree, self.list_bullets))
 
 
 def rendered(tree: "HTMLTree", list_bullets: bool) -> str:

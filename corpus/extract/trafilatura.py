@@ -1,11 +1,12 @@
 """Trafilatura, where it is installed (`pip install siku[bench]`): precise, and a tenth of the speed."""
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from corpus.configuration import Doc, configuration
 from corpus.extract.line_wraps import unwrapped
 from corpus.extract.markup import bounded
-from corpus.extract.page import Page, titled
+from corpus.extract.page import Page, described
 
 
 @configuration
@@ -19,11 +20,12 @@ class TrafilaturaExtractor:
     fast: Annotated[bool, Doc("without the slower algorithms that it falls back to")] = False
 
     def page(self, html: str) -> Page:
-        """Text, title and declared language."""
+        """The page and its text."""
         from resiliparse.parse.html import HTMLTree
         from trafilatura import extract
 
+        served = html
         html = unwrapped(bounded(html))
         favor = {"favor_precision": self.favor == "precision", "favor_recall": self.favor == "recall"}
         text = extract(html, include_comments=False, fast=self.fast, **favor)
-        return titled(HTMLTree.parse(html), text or "")
+        return replace(described(HTMLTree.parse(html), served), text=text or "")

@@ -26,6 +26,8 @@ class Capture:
     status: int = 200
     declared_language: str | None = None
     title: str | None = None
+    author: str | None = None
+    published: str | None = None
     text: str | None = None
     error: str | None = None
     detail: str = ""

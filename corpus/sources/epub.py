@@ -13,6 +13,7 @@ from pydantic import Field
 
 from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, FileRef, configuration
+from corpus.extract.about import author_of, day_in
 from corpus.sources.capture import Capture, Entry, Piece
 from corpus.sources.files import Format, grouped, listed, read_files
 
@@ -98,13 +99,14 @@ class _Book:
         for name in _chapters(tree, folder):
             payload.append(self.part(name))
             texts.append(extractor.page(decode(payload[-1]).text).text)
-        title, language = (
-            next((e.text for e in tree.iter(_DC + name) if e.text), None) for name in ("title", "language")
+        title, language, author, day = (
+            next((e.text for e in tree.iter(_DC + name) if e.text), None)
+            for name in ("title", "language", "creator", "date")
         )
         text = "\n\n".join(text for text in texts if text)
         return Capture(
             None, entry.name, b"".join(payload), "application/epub+zip", "utf-8",
-            declared_language=language, title=title, text=text,
+            declared_language=language, title=title, author=author_of(author), published=day_in(day), text=text,
         )  # fmt: skip
 
     def _package(self) -> str:

@@ -1,4 +1,4 @@
-"""Books of Project Gutenberg: the licence in front and behind cut off, title and language read off it."""
+"""Books of Project Gutenberg: the licence in front and behind cut off, title, author and language read off it."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _END = re.compile(
     r"|\*\*\* START: FULL LICENSE)",
     re.IGNORECASE | re.MULTILINE,
 )
-_FIELD = re.compile(r"^(Title|Language):[ \t]*(.+)$", re.MULTILINE)
+_FIELD = re.compile(r"^(Title|Author|Language):[ \t]*(.+)$", re.MULTILINE)
 _LANGUAGES = {"english": "en", "chinese": "zh", "french": "fr", "german": "de", "japanese": "ja", "latin": "la"}
 
 
@@ -70,4 +70,4 @@ class GutenbergSource:
         known = {name: value.strip() for name, value in _FIELD.findall(text[: start.start()])}
         language = _LANGUAGES.get(known.get("Language", "").lower())
         body = text[start.end() : end.start() if end else len(text)].strip()
-        yield replace(book, text=body, title=known.get("Title"), declared_language=language)
+        yield replace(book, text=body, title=known.get("Title"), author=known.get("Author"), declared_language=language)

@@ -1,11 +1,13 @@
 """Rows of named fields as captures: what JSON, Parquet and Arrow files hold."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
+from corpus.extract.about import author_of, day_in
 from corpus.sources.capture import Capture
 
 
@@ -20,11 +22,14 @@ class RowFields:
     ] = "id"
     title_field: Annotated[str, Doc("field that holds the title, where a row has one")] = "title"
     language_field: Annotated[str, Doc("field that holds the declared language")] = "language"
+    author_field: Annotated[str, Doc("field that names the author, or a list of them")] = "author"
+    published_field: Annotated[str, Doc("field that holds the day or time of publication")] = "date"
     max_bytes: Annotated[int, Field(ge=1), Doc("longer rows are dropped as too_large")] = 64 << 20
 
     def fields(self) -> tuple[str, ...]:
         """The fields that are read."""
-        return (self.text_field, self.url_field, self.id_field, self.title_field, self.language_field)
+        known = (self.title_field, self.language_field, self.author_field, self.published_field)
+        return (self.text_field, self.url_field, self.id_field, *known)
 
     def wanted(self) -> str:
         """What makes a document, for a source that gave none."""
@@ -52,7 +57,16 @@ class RowFields:
         if len(encoded) > self.max_bytes:
             return Capture(url, key, error="too_large", detail=f"a text over {self.max_bytes} bytes")
         language, title = (_encodable(_string(row, name)) for name in (self.language_field, self.title_field))
-        return Capture(url, key, encoded, "text/plain", "utf-8", declared_language=language, title=title, text=text)
+        author, day = author_of(row.get(self.author_field)), day_in(_day(row.get(self.published_field)))
+        return Capture(
+            url, key, encoded, "text/plain", "utf-8",
+            declared_language=language, title=title, author=_encodable(author), published=day, text=text,
+        )  # fmt: skip
+
+
+def _day(value: object) -> object:
+    """A day as text: JSON has one, Parquet and Arrow have dates and times."""
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _string(row: Mapping[str, Any], name: str) -> str | None:

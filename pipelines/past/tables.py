@@ -28,6 +28,9 @@ DOCUMENTS = pa.schema(
         pa.field("licence", pa.string()),  # of the source; null where the recipe does not say
         pa.field("record", pa.string()),
         pa.field("language", pa.string()),  # identified, not declared
+        pa.field("title", pa.string()),
+        pa.field("author", pa.string()),
+        pa.field("published", pa.string()),  # YYYY-MM-DD
         pa.field("side", pa.string(), nullable=False),
         pa.field("tokens", pa.int64()),  # end-of-document included; null where the run made no tokens
         pa.field("text", pa.large_string(), nullable=False),
@@ -129,9 +132,9 @@ def _documents(history: History, shard: int, side: str, *, raw: bool) -> Iterato
         base += batch.num_rows
         part = batch.filter(pa.array(kept[here]))
         n = part.num_rows
-        columns = {name: part[name] for name in ("url", "source", "record", "text")}
+        columns = {name: part[name] for name in ("url", "source", "record", "title", "author", "published", "text")}
         if not raw:
-            columns |= {name: masked_column(part[name]) for name in ("url", "record")}
+            columns |= {name: masked_column(part[name]) for name in ("url", "record", "title", "author")}
             columns["text"] = masked_texts(part["text"]) if restricted else part["text"]
         columns |= {
             "id": _hex(part["id"]),

@@ -42,7 +42,7 @@ def _by_id(batch: pa.RecordBatch, buckets: int) -> npt.NDArray[np.int64]:
 SHUFFLE = Shuffle(
     "scatter",
     {
-        "documents": Rows(_DOCUMENTS, ("id", "record", "declared_language", "title", "payload_bytes"), _by_id),
+        "documents": Rows(_DOCUMENTS, ("id", "record", "declared_language", "title", "author", "published", "payload_bytes"), _by_id),
         "dead": Rows(DEAD, _DEAD_ORDER, _by_id),
     },
     FAN_OUT,

@@ -224,6 +224,8 @@ def table(chosen: list[Page], texts: list[str]) -> pa.Table:
                 "record": record,
                 "declared_language": page.language,
                 "title": f"title of {page.text[:60]}",
+                "author": "ada@example.org",
+                "published": "2026-03-05",
                 "text": text,
             }
         )

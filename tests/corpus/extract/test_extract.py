@@ -56,6 +56,8 @@ def test_a_document_of_each_script():
             "record": None,
             "declared_language": language,
             "title": title,
+            "author": None,
+            "published": None,
             "text": text,
         }
 

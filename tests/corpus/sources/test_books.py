@@ -47,8 +47,9 @@ def test_gutenberg_texts_lose_their_licence(tmp_path, end):
     for name, text in {"1.txt": english, "2.txt": chinese.replace("\n", "\r\n"), "3.txt": old, "4.txt": NOVEL}.items():
         (tmp_path / f"{name}{end}").write_bytes(PACK[end](text.encode()))
     first, second, third, fourth = all_of(GutenbergSource(path=FileRef(tmp_path)))
-    assert (first.text, first.title, first.declared_language) == (NOVEL, "Pride", "en")
-    assert (second.text, second.title, second.declared_language) == (CLASSIC, "三國演義", "zh")
+    assert (first.text, first.title, first.author, first.declared_language) == (NOVEL, "Pride", "Austen", "en")
+    assert (second.text, second.title, second.author) == (CLASSIC, "三國演義", "羅貫中")
+    assert second.declared_language == "zh"
     assert third.text == NOVEL and (fourth.error, fourth.text) == ("unframed", None)
     assert len(all_of(GutenbergSource(path=FileRef(tmp_path), max_bytes=10))) == 4
 
@@ -59,7 +60,7 @@ CONTAINER = (
 )
 PACKAGE = """<package xmlns="http://www.idpf.org/2007/opf" version="3.0">
 <metadata xmlns:dc="http://purl.org/dc/elements/1.1/">
-<dc:title>书名</dc:title><dc:language>zh-Hans</dc:language></metadata><manifest>
+<dc:title>书名</dc:title><dc:creator>李明</dc:creator><dc:date>2020-05-01T00:00:00Z</dc:date><dc:language>zh-Hans</dc:language></metadata><manifest>
 <item id="c2" href="Text/two.xhtml" media-type="application/xhtml+xml"/>
 <item id="c1" href="Text/%E4%B8%80.xhtml" media-type="application/xhtml+xml"/>
 <item id="nav" href="nav.xhtml" properties="nav" media-type="application/xhtml+xml"/>
@@ -93,6 +94,7 @@ def test_epub_chapters_in_reading_order(tmp_path):
     epub(tmp_path / "书.epub")
     (found,) = all_of(EpubSource(path=FileRef(tmp_path)))
     assert (found.record, found.title, found.declared_language) == ("书.epub", "书名", "zh-Hans")
+    assert (found.author, found.published) == ("李明", "2020-05-01")
     assert found.text == "第一章\n\n从前有一座山。\n\nTwo\n\nThere was a mountain."
 
 

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -138,6 +139,8 @@ TABLE = pa.table(
         "id": [7, 8, None, None],
         "title": ["题", None, None, ""],
         "language": ["zh", None, None, None],
+        "author": ["李明", None, None, None],
+        "date": pa.array([datetime(2024, 3, 5, 23, tzinfo=UTC), None, None, None], pa.timestamp("ns", "UTC")),
         "meta": [{"a": 1}] * 4,
     }
 )
@@ -166,10 +169,11 @@ def test_rows_of_columnar_files(tmp_path, name):
         (None, f"{name}@3", "d", None),
     ]
     assert (found[0].title, found[0].declared_language, found[0].payload) == ("题", "zh", HANS.encode())
+    assert (found[0].author, found[0].published) == ("李明", "2024-03-05")
     (other,) = all_of(ParquetSource(path=FileRef(path), text_field="content"))
     assert other.error == "missing_text"
-    assert other.detail == "no column 'content' (text_field), but text, url, id, title, language, meta"
-    written(path, TABLE.rename_columns(["content", "link", "key", "title", "language", "meta"]))
+    assert other.detail == "no column 'content' (text_field), but text, url, id, title, language, author, date, meta"
+    written(path, TABLE.rename_columns(["content", "link", "key", "title", "language", "author", "date", "meta"]))
     names = {"text_field": "content", "url_field": "link", "id_field": "key"}
     renamed = all_of(ParquetSource(path=FileRef(tmp_path), **names))
     assert [c.detail for c in renamed] == ["", "no field 'content'", "", ""]

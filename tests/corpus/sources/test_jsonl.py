@@ -42,7 +42,7 @@ def written(tmp_path, lines, name="a.jsonl"):
 def test_fields(tmp_path, name):
     lines = [
         {"text": "一行 one", "url": "http://h.sample/1", "id": "x", "title": "题", "language": "zh"},
-        {"text": "two", "id": 7},
+        {"text": "two", "id": 7, "author": ["Ada", "李明"], "date": "2024-03-05T08:00"},
         {"text": "three"},
     ]
     found = all_of(source_of(written(tmp_path, lines, name)))
@@ -52,6 +52,7 @@ def test_fields(tmp_path, name):
         (None, f"{name}@{len(json.dumps(lines[0])) + len(json.dumps(lines[1])) + 2}", "three", None, None, None),
     ]
     assert found[0].payload == "一行 one".encode()
+    assert [(c.author, c.published) for c in found] == [(None, None), ("Ada, 李明", "2024-03-05"), (None, None)]
 
 
 def test_zstd(tmp_path):

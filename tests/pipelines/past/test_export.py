@@ -89,7 +89,8 @@ def test_documents(history, form, tmp_path):
         assert row["language"] == page.language
         assert row["tokens"] == len(row["text"].encode()[::4]) + 1
         assert (row["url"] or f"web:{row['record']}").rsplit("/")[-1] == masked(page.key).rsplit("/")[-1]
-    assert "title" not in rows[0]  # edits mask text only
+        assert row["title"] == masked(f"title of {page.text[:60]}")
+        assert row["author"] == "<EMAIL>" and row["published"] == "2026-03-05"
 
 
 @pytest.mark.parametrize("what", ["documents", "verdicts", "tokens"])
@@ -119,6 +120,9 @@ def test_urls_and_records_are_masked_unless_raw(history, tmp_path):
     assert {masked(key) for key in hidden} <= names and not hidden & names
     raw = exported(history, "documents", "jsonl", tmp_path / "raw", side="all", raw=True)
     assert hidden <= {row["url"] or f"web:{row['record']}" for row in raw}
+    titles = {f"title of {page.text[:60]}" for page in pages()}
+    assert {row["title"] for row in raw} <= titles and not {row["title"] for row in shown} <= titles
+    assert {row["author"] for row in raw} == {"ada@example.org"}
 
 
 def test_rows_are_streamed_and_read_again(history):
