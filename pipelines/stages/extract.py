@@ -31,6 +31,7 @@ from pipelines.engine.stage import Context, Item, Job, Phase, Program, Totals, W
 from pipelines.engine.store import Attempt, shard_name, sum_tallies
 
 _DOCUMENTS = DOCUMENT.append(pa.field("payload_bytes", pa.int64(), nullable=False))
+_ORDER = ("id", "record", "declared_language", "title", "author", "published", "payload_bytes")
 _DEAD_ORDER = ("id", "reason", "record", "bytes")
 
 
@@ -42,7 +43,7 @@ def _by_id(batch: pa.RecordBatch, buckets: int) -> npt.NDArray[np.int64]:
 SHUFFLE = Shuffle(
     "scatter",
     {
-        "documents": Rows(_DOCUMENTS, ("id", "record", "declared_language", "title", "author", "published", "payload_bytes"), _by_id),
+        "documents": Rows(_DOCUMENTS, _ORDER, _by_id),
         "dead": Rows(DEAD, _DEAD_ORDER, _by_id),
     },
     FAN_OUT,
