@@ -60,7 +60,7 @@ def sentences_of(text):
 
 
 def judged_plainly(rows, side, group, came, what):
-    """Reasons and values by id of what is dropped, document by document."""
+    """Reasons and values by id of what is dropped, document by document; the shares of shingles of what is kept."""
     held = [row for row in rows if side[row["id"]] == HELD_OUT]
     owners = ({}, {})
     for pieces_of, owner in zip((shingles_of, sentences_of), owners, strict=True):
@@ -70,7 +70,7 @@ def judged_plainly(rows, side, group, came, what):
                 every[piece].add(row["id"])
         owner.update({p: ids for p, ids in every.items() if len({group[i] for i in ids}) <= what.groups})
     sizes = {row["id"]: len(shingles_of(row["text"])) for row in held}
-    out = {}
+    out, kept = {}, []
     for row in rows:
         if row["id"] not in came:
             continue
@@ -87,7 +87,9 @@ def judged_plainly(rows, side, group, came, what):
         over = {reason: value for reason, value in reasons.items() if value > what.share}
         if over:
             out[row["id"]] = over
-    return out
+        else:
+            kept.append(near)
+    return out, kept
 
 
 def corpus_of(rng, per_group):
@@ -140,7 +142,7 @@ def test_what_is_dropped_is_what_sets_say(tmp_path_factory, few_meetings, seed, 
     what = DecontaminateStage(
         input="dedupe", words=WORDS, characters=CHARACTERS, sentence=SENTENCE, groups=groups, common=40
     )
-    expected = judged_plainly(rows, side, group, came, what)
+    expected, left = judged_plainly(rows, side, group, came, what)
     found = made_of(root, rows, side, group, came, what)
     told = defaultdict(dict)
     for row in found.rows("verdicts"):
@@ -152,6 +154,13 @@ def test_what_is_dropped_is_what_sets_say(tmp_path_factory, few_meetings, seed, 
     by_reason = {reason: {i for i, r in first.items() if r == reason} for reason in REASONS}
     assert min(map(len, by_reason.values())) > 10, {reason: len(ids) for reason, ids in by_reason.items()}
     reconciled(found.artifact.tally, came, came - first.keys(), by_reason)
+    assert found.artifact.figures["remaining_overlap"] == {
+        "documents": len(left),
+        "with_any_overlap": sum(share > 0 for share in left),
+        "mean_share": pytest.approx(sum(left) / len(left)),
+        "largest_share": pytest.approx(max(left)),
+    }
+    assert 0 < max(left) <= what.share and 0 < sum(share > 0 for share in left) < len(left)
 
 
 def own(name, words=60):
