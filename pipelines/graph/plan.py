@@ -12,6 +12,7 @@ from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
 from pipelines.graph.checks import PlanError, check, check_end, check_name, nearest
 from pipelines.graph.finished import reader
+from pipelines.graph.quarantined import quarantine_reader
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
 from pipelines.graph.train_what import train_what
 from pipelines.graph.training import is_held_out, with_training
@@ -182,5 +183,5 @@ def with_snapshots(plan: Plan, finished: Mapping[str, Artifact]) -> Plan:
 
 
 def _graph(config: "Config", root: Path, checksums: Checksums, sources: Mapping[str, Stage]) -> Graph:
-    graph = Builder(config.recipe, checksums, sources, reader(root)).build()
+    graph = Builder(config.recipe, checksums, sources, reader(root), quarantine_reader(root)).build()
     return with_training(graph, train_what(config, root), config.evaluation, config.run.steps, checksums)

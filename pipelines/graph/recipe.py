@@ -14,6 +14,7 @@ from pipelines.engine import roles
 from pipelines.engine.identity import FileHash, RunName, StageName, canonical_json, encode
 from pipelines.engine.roles import Role
 from pipelines.engine.stage import Program, Stage
+from pipelines.graph import quarantined
 from pipelines.graph.finished import ReadRun, RunError, no_runs, open_view
 from pipelines.graph.kinds import GROUP, StageKind, plugin_kind
 from pipelines.graph.view import Graph, RecipeError, View
@@ -74,8 +75,14 @@ class Builder:
     """Builds the corpus part of a graph from a recipe; `seen`, `measured` and `stage` are what a stage's kind uses."""
 
     def __init__(
-        self, recipe: Mapping[str, Any], file_hash: FileHash, sources: Mapping[str, Stage], runs: ReadRun = no_runs
+        self,
+        recipe: Mapping[str, Any],
+        file_hash: FileHash,
+        sources: Mapping[str, Stage],
+        runs: ReadRun = no_runs,
+        quarantines: quarantined.ReadQuarantine = quarantined.no_quarantine,
     ) -> None:
+        self.quarantines = quarantines
         self._recipe, self._file_hash, self._sources, self._runs = recipe, file_hash, sources, runs
         self.graph = Graph()
         self._names: dict[str, str] = {}  # extract stages by the source that their documents carry
@@ -313,6 +320,7 @@ PACKAGED = (
     StageKind(FilterStage, filters.PROGRAM, Builder._filter),
     StageKind(DedupeStage, dedupe.PROGRAM, Builder._dedupe),
     StageKind(DecontaminateStage, decontaminate.PROGRAM, Builder._decontaminate),
+    quarantined.KIND,
     StageKind(TokenizerStage, tokenizer.PROGRAM, Builder._tokenizer),
     StageKind(TokenizeStage, tokenize.PROGRAM, Builder._tokenize),
 )

@@ -22,7 +22,7 @@ from pretrain.config.memory import RankMemory, rank_memory
 # Bytes a stage writes for a byte of the edition (extract: of the source) it reads, on the sample site, rounded up.
 # Scatter files are gone when a stage is sealed, and no more than the stage reads.
 WRITTEN = {"extract": 0.2, "edit": 1.1, "dedupe_spans": 1.0, "measure": 0.3, "keys": 0.1, "split": 0.1, "filter": 0.01,
-           "dedupe": 0.01, "decontaminate": 0.01, "tokenizer": 0.1, "tokenize": 1.2}  # fmt: skip
+           "dedupe": 0.01, "decontaminate": 0.01, "quarantine": 0.01, "tokenizer": 0.1, "tokenize": 1.2}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
