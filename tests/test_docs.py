@@ -164,7 +164,7 @@ def sections() -> dict[str, set[str]]:
         "Dead letters": extract - {"markup", "transcoding"},
         "Changes of text": changes() | {"markup", "transcoding"},
         "Split": split,
-        "Dedupe and decontamination": stages - extract - split,
+        "Dedupe, decontamination and quarantine": stages - extract - split,
         "Rules": {*rules("filters/*.yaml"), *rules("detox/*.yaml"), *rules("recipe/*.yaml", "filter", "detox")},
     }
 
