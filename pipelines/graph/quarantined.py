@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.engine.files import Posix
 from pipelines.engine.identity import RunName
 from pipelines.engine.store import Store
 from pipelines.graph.finished import RunError
@@ -13,6 +14,7 @@ from pipelines.graph.kinds import StageKind
 from pipelines.graph.records import intents, named, record_of
 from pipelines.graph.view import RecipeError, View
 from pipelines.stages.quarantine import PROGRAM, QuarantineStage, QuarantineWhat
+from pretrain.state.trajectory import TRAJECTORY
 
 if TYPE_CHECKING:
     from pipelines.graph.recipe import Builder
@@ -25,11 +27,12 @@ def quarantine_reader(root: Path) -> ReadQuarantine:
     """Reads the lists of a store's training runs. Raises RunError for a run that is not there or has no list."""
 
     def read(run: RunName) -> frozenset[str]:
-        path = _training(root, run) / LIST
-        if not path.exists():
+        files = Posix(_training(root, run))
+        path = files.local(LIST)
+        if files.head(LIST) is None:
             raise RunError(f"it has put no document into quarantine ({path} is not there): leave it out")
         try:  # a torn last line is left out, as in the journal
-            return frozenset(_id(line) for line in path.read_bytes().split(b"\n")[:-1])
+            return frozenset(_id(line) for line in files.read(LIST).split(b"\n")[:-1])
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} is damaged ({error!r}): restore it from a copy") from error
 
@@ -57,7 +60,7 @@ def _training(root: Path, run: str) -> Path:
         wants = [key for intent in intents(root) if intent.name == run for key in intent.wants]
         folders = [Path(key).name for key in wants if key.startswith("train/")] or [run]
     directory = store.directory("train", folders[0]) if folders else root
-    if not folders or not (directory / "trajectory.json").exists():
+    if not folders or Posix(directory).head(TRAJECTORY) is None:
         known = ", ".join(sorted({*named(root), *(intent.name for intent in intents(root))})) or "none"
         raise RunError(f"the store {root} has no training of that name; its runs are: {known}")
     return directory

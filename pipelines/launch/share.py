@@ -49,7 +49,7 @@ def work(path: Path, index: int, of: int) -> Done:
     if not 0 <= index < of:
         raise LaunchError(f"--index {index} --of {of}: shares are numbered from 0 to {of - 1}")
     path = path.expanduser().absolute()
-    if not path.exists() and _sealed(path.parent):
+    if Posix(path.parent).head(path.name) is None and _sealed(path.parent):
         return Done(path.name.partition(".")[0], 0, 0)
     plan = _read(path)
     mine, done = share(plan.phase.items, index, of), 0

@@ -81,7 +81,8 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
 def _left(root: Path, folder: Path) -> list[Path]:
     """Checkpoints that a killed trainer was writing or removing; one that goes on removes them itself."""
     train = folder.relative_to(root).parts[0] == "train"
-    return sorted(folder.glob("step-*.tmp*")) if train else []
+    names = Posix(folder).folders() if train else []
+    return [folder / name for name in names if name.startswith("step-") and ".tmp" in name]
 
 
 def _check_forget(root: Path, name: str) -> None:
