@@ -178,6 +178,15 @@ def test_watching_changes_no_bit_and_sees_the_same_in_every_layout(runs, layout)
         assert each == pytest.approx(seen[1][step], rel=1e-4)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_do_not_drift_apart(runs, layout):
+    """Over the first 20 steps, at a rate at which the loss falls; dropout 0, fp32."""
+    one, other = (journal(runs["jobs"][name])[:20] for name in ("one", layout))
+    assert one[19]["loss"] < one[0]["loss"] - 1
+    for name in ("loss", "grad_norm"):
+        assert [row[name] for row in other] == pytest.approx([row[name] for row in one], rel=1e-4)
+
+
 def test_watching_draws_nothing_and_lets_dropout_go_on(runs):
     plain, watched = runs["jobs"]["drops"], runs["jobs"]["drops watched"]
     assert content(plain, STEPS) == content(watched, STEPS) != content(runs["jobs"]["sound"], STEPS)
