@@ -115,6 +115,8 @@ def _build(job: TrainJob, platform: "Platform", mesh: "Mesh", start: Start) -> "
     path = trajectory.steps(Path(job.directory)).get(start.step)
     if path is None and not job.train.trunk:
         begin(optimizer, beginning(job.initial, job.model, job.vocabulary, job.train.seed))
+        if mesh.rank == 0 and job.initial:
+            log.info("starts from the weights of %s", job.initial)
         return TrainState(computer, optimizer, mesh, Cursor(), window)
     if path is None:
         cursor, other = first_cursor(job, restore(optimizer, checkpoint_of(job)))

@@ -14,10 +14,11 @@ from pretrain.engine.step import Part
 from pretrain.job import TrainJob
 from pretrain.models.build import DTYPES
 from pretrain.parallel.mesh import Mesh, gather_rows
-from pretrain.watch.peak import matmul_flops
+from pretrain.watch.peak import matmul_peak
 from pretrain.watch.sinks import Sink
 
 log = logging.getLogger("pretrain")
+LOOKS_AGAIN = 4  # lines after which the peak is looked for again
 
 
 def peak_memory(device: torch.device) -> int:
@@ -36,8 +37,7 @@ class Metrics:
         self._job, self._mesh, self._sinks = job, mesh, sinks
         rows = padded_vocabulary(job.model, job.vocabulary)
         self._flops = training_flops(job.model, rows)  # a token
-        own = matmul_flops(mesh.device, DTYPES[job.precision.dtype], job.threads)
-        self.peak = math.fsum(row[0] for row in gather_rows([own], mesh.device))  # FLOP/s of all ranks
+        self._lines = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -67,8 +67,11 @@ class Metrics:
 
     def _values(self, result: StepResult) -> dict[str, float]:
         """All ranks take part: memory and waiting are those of the rank that has most."""
-        row, seconds = result.row, max(self._seconds, 1e-9)
-        ranks = gather_rows([peak_memory(self._mesh.device), self._reading], self._mesh.device)
+        row, seconds, device = result.row, max(self._seconds, 1e-9), self._mesh.device
+        self._lines += 1
+        again = self._lines >= LOOKS_AGAIN and self._lines & (self._lines - 1) == 0  # ever more seldom
+        peak = matmul_peak(device, DTYPES[self._job.precision.dtype], self._job.threads, again=again)
+        ranks = gather_rows([peak_memory(device), self._reading, peak], device)
         speed = self._samples * self._job.model.sequence_length / seconds
         return {
             "loss": row.loss,
@@ -77,7 +80,7 @@ class Metrics:
             "tokens": row.tokens,
             "tokens_per_second": speed,
             "flops_per_second": speed * self._flops,
-            "mfu": speed * self._flops / self.peak,
+            "mfu": speed * self._flops / math.fsum(each[2] for each in ranks),
             "memory_bytes": max(each[0] for each in ranks),
             "reading_share": max(each[1] for each in ranks) / seconds,
             "seconds_left": (self._job.steps - row.step) * seconds / self._steps,
