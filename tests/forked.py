@@ -98,7 +98,7 @@ def _become(
         sys.stdin, sys.excepthook = open(0, closefd=False), sys.__excepthook__  # noqa: SIM115
         sys.stdout = open(1, "w", 1, "utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
-        importlib.import_module("pretrain.parallel.launch").subprocess = NAMESPACE  # ranks are forked too
+        importlib.import_module("pretrain.parallel.launch").subprocess = here  # ranks are forked too
         code = _run(command)
         sys.stdout.flush()
     except BaseException:  # noqa: BLE001 - must not go on as the process that it was forked from
@@ -125,11 +125,6 @@ class Forked(subprocess.Popen):
         self.pid = os.fork()
         if not self.pid:
             _become(command, streams, keep, environment, cwd, session)
-
-
-NAMESPACE = SimpleNamespace(
-    Popen=Forked, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT, DEVNULL=subprocess.DEVNULL
-)  # in the place of `subprocess` in a module
 
 
 class Served(Forked):
@@ -166,6 +161,10 @@ class Served(Forked):
         return True
 
 
+# Each in the place of `subprocess` in a module.
+served, here = (
+    SimpleNamespace(Popen=kind, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT) for kind in (Served, Forked)
+)
 _lock = threading.Lock()
 
 

@@ -24,6 +24,8 @@ from typing import Any
 import psutil
 
 from corpus.fault import LOG, VARIABLE
+from pipelines.stages import train
+from tests import forked
 from tests.end_to_end import launch
 from tests.end_to_end.support import REPOSITORY, TINY, differing, fingerprint, small_site, spoken
 
@@ -267,6 +269,8 @@ def read_modules() -> None:
     from apache_beam.runners.portability import fn_api_runner  # noqa: F401
 
     logging.disable(logging.NOTSET)
+    forked.read_modules()
+    train.subprocess = forked.here  # type: ignore[misc]
 
 
 def rounds(folder: Path, rng: random.Random, count: int, *, brief: bool) -> list[str]:

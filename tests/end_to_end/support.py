@@ -17,6 +17,7 @@ from typing import Any
 from corpus.sample.build import with_indexes, write_archive
 from corpus.sample.server import ARCHIVE, load
 from pipelines.past.history import History, Past, open_run
+from tests import forked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MADE = re.compile(r"^(\S+)\s+[0-9a-f]{12}  new in ([0-9.]+) s$", re.M)
@@ -89,9 +90,11 @@ def spoken(arguments: Sequence[str]) -> list[str]:
 
 
 def siku(*arguments: str) -> Ended:
-    """The command, in this process."""
+    """The command, in this process; trainers are forked."""
     from pipelines.cli.main import main
+    from pipelines.stages import train
 
+    train.subprocess = forked.served  # type: ignore[misc]
     out, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(said):
         try:
