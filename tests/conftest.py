@@ -13,6 +13,10 @@ settings.register_profile("siku", deadline=None, database=None)
 settings.load_profile("siku")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-layouts", action="store_true", help="resume from every layout in every other: minutes more")
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The sample site, whole, and 40 steps of the demo's model. Tests may add to its store, not change it."""

@@ -171,14 +171,14 @@ FAULTS: Sequence[Fault] = (
         "state/saver.py",
         "for kind, tensor in optimizer.tensors(unit).items():\n            for piece",
         "for kind, tensor in list(optimizer.tensors(unit).items())[:1]:\n            for piece",
-        f"{RESHARD}[one-one]",
+        f"{RESHARD}[vpp2-one]",
     ),
     Fault(
         "Adam's step lost on resume",
         "state/saver.py",
         "optimizer.set_step(cursor.step)",
         "pass",
-        f"{RESHARD}[one-one]",
+        f"{RESHARD}[vpp2-one]",
     ),
     Fault(
         "recompute ignored",

@@ -116,7 +116,7 @@ CASES = [
 
 
 class Difference(NamedTuple):
-    """The largest of 8 steps: of losses, of gradient norms (relative), and of any weight after them."""
+    """The largest of all steps: of losses, of gradient norms (relative), and of any weight after them."""
 
     loss: float
     norm: float
@@ -172,10 +172,10 @@ def plain(described: dict[str, Any], initial: dict[str, torch.Tensor]) -> refere
 
 def difference(job: dict[str, Any], expected: reference.Trained) -> Difference:
     """Between a trained job and the reference."""
-    rows = journal(job)
-    if len(rows) != STEPS:
-        raise RuntimeError(f"{job['directory']} has {len(rows)} steps, not {STEPS}")
-    found = weights(Path(job["directory"]) / f"step-{STEPS}")
+    rows, steps = journal(job), job["steps"]
+    if len(rows) != steps:
+        raise RuntimeError(f"{job['directory']} has {len(rows)} steps, not {steps}")
+    found = weights(Path(job["directory"]) / f"step-{steps}")
     if found.keys() != expected.weights.keys():
         raise RuntimeError(f"{job['directory']} has other tensors: {found.keys() ^ expected.weights.keys()}")
     return Difference(
@@ -194,11 +194,11 @@ def drawn(folder: Path) -> dict[str, dict[str, Any]]:
     return jobs
 
 
-def table(folder: Path, cases: Sequence[Case]) -> dict[str, Difference]:
+def table(folder: Path, cases: Sequence[Case], steps: int = STEPS) -> dict[str, Difference]:
     """Each case's difference from the reference, by name."""
     starts = {name: weights(Path(job["directory"]) / "step-0") for name, job in drawn(folder).items()}
-    jobs = train(folder, cases)
-    expected = {name: plain(job_of(folder, Case(name, {})), start) for name, start in starts.items()}
+    jobs = train(folder, cases, steps=steps)
+    expected = {name: plain(job_of(folder, Case(name, {}), steps=steps), start) for name, start in starts.items()}
     return {case.name: difference(jobs[case.name], expected[case.model]) for case in cases}
 
 

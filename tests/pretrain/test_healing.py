@@ -126,7 +126,7 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     def job_of(name: str, layout: str = "one", **changes: Any) -> dict[str, Any]:
         settings = {"directory": str(folder / name), "steps": STEPS, "checkpoint_every": 100}
         job = small_job(folder, **{**settings, "train__healing": HEALING, "train__warmup_tokens": 0, **changes})
-        job["layout"] |= {"micro_batch": 2, **LAYOUTS[layout]}
+        job["layout"] |= {"micro_batch": 4, **LAYOUTS[layout]}
         return job
 
     components, blamed = poisoned(folder, job_of("sound"))

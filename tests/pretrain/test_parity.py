@@ -1,4 +1,7 @@
-"""Every layout computes what the plain reference does, and its checkpoints have the blueprint's names and shapes."""
+"""Every layout computes what the plain reference does, and its checkpoints have the blueprint's names and shapes.
+
+`python -m tests.pretrain.parity` does so for twice the steps.
+"""
 
 from pathlib import Path
 
@@ -9,8 +12,10 @@ from pretrain.config import padded_vocabulary
 from pretrain.config.blueprint import blueprint
 from pretrain.job import TrainJob
 from pretrain.state.checkpoint import Checkpoint
-from tests.pretrain.parity import CASES, MODELS, STEPS, TOLERANCE, Case, Difference, job_of, table
+from tests.pretrain.parity import CASES, MODELS, TOLERANCE, Case, Difference, job_of, table
 from tests.pretrain.tools import asked_for, journal
+
+STEPS = 4
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +23,7 @@ def trained(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Difference]]:
     folder, wanted = tmp_path_factory.mktemp("parity"), {name for (name,) in asked_for(request, "name")} | set(MODELS)
-    return folder, table(folder, [case for case in CASES if case.name in wanted])
+    return folder, table(folder, [case for case in CASES if case.name in wanted], STEPS)
 
 
 @pytest.mark.parametrize("name", [case.name for case in CASES])
