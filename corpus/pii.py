@@ -1,4 +1,5 @@
-"""The edit that masks e-mail addresses, phone numbers and Chinese ID numbers, in running Chinese as in English.
+"""The edit that masks e-mail addresses, phone numbers and ID numbers, in running Chinese as in English, and what
+corpus/identifiers.py knows.
 
 Full-width digits and letters count as their ASCII forms. What looks like a date, a version, an IP address, an
 ISBN, a price, a file name or part of a longer number or identifier is no personal data. Recall is bounded on
@@ -8,22 +9,39 @@ Masking twice changes nothing: where a neighbour keeps a number from being maske
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, cast
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.configuration import Doc, configuration
 from corpus.edit import spans_from_lists
+from corpus.identifiers import MAY_HOLD, PROVINCES, Kind, identifiers
 
-Kind = Literal["email", "phone", "id_number"]
 Span = tuple[int, int, Kind]
 
-_MASKS: dict[Kind, str] = {"email": "<EMAIL>", "phone": "<PHONE>", "id_number": "<ID>"}
+MASKS: dict[Kind, str] = {
+    "email": "<EMAIL>",
+    "phone": "<PHONE>",
+    "id_number": "<ID>",
+    "bank_card": "<CARD>",
+    "iban": "<IBAN>",
+    "ssn": "<SSN>",
+    "social_credit": "<COMPANY>",
+    "ip_address": "<IP>",
+    "mac_address": "<MAC>",
+    "api_key": "<KEY>",
+    "private_key": "<KEY>",
+    "plate": "<PLATE>",
+    "account": "<ACCOUNT>",
+    "passport": "<PASSPORT>",
+}
 
 # One code point for one, so that offsets stay: U+FF01..U+FF5E and the ideographic space, dashes to a hyphen. Not the
 # comma and the colon: between Chinese words they part clauses, where ASCII's part thousands and ratios.
@@ -32,10 +50,11 @@ _DASHES = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2212), 0x2D)
 _TO_ASCII = _FULL_WIDTH | _DASHES
 _HAS_FULL_WIDTH = re.compile("[\uff01-\uff5e\u3000\u2010-\u2013\u2212]")
 # What a text with anything to mask holds (RE2): an @, or 8 digits with what may stand between two of them.
-_MAY_HOLD = "[@＠]|(?:[0-9０-９][-. ()\u2010-\u2013\u2212－．（）\u3000]{0,3}){8}"
+_MAY_CONTACT = "[@＠]|(?:[0-9０-９][-. ()\u2010-\u2013\u2212－．（）\u3000]{0,3}){8}"
 
-_A_MASK = r"<(?:EMAIL|PHONE|ID)>"
-_NO_MASK = "".join(f"(?<!{mask})" for mask in _MASKS.values())
+_NAMES = tuple(dict.fromkeys(MASKS.values()))
+_A_MASK = f"(?:{'|'.join(_NAMES)})"
+_NO_MASK = "".join(f"(?<!{mask})" for mask in _NAMES)
 
 # RFC 5321's lengths: 64 in front of the @, 63 a label. Bounded, so that no text makes it slow. A name behind it that
 # is called, as in `q@k.to(device)`, is a method.
@@ -56,7 +75,7 @@ def _front(parts: str) -> str:
     `parts` between; "Tel." or "TEL" may stand in front.
     """
     word = r"(?<=(?<![A-Za-z])(?i:tel))|(?<=(?i:phone))|(?<=(?i:mobile))|(?<=(?<![A-Za-z])(?i:fax))"
-    masks = "".join(f"(?<!{mask}[-{parts}])" for mask in _MASKS.values())
+    masks = "".join(f"(?<!{mask}[-{parts}])" for mask in _NAMES)
     return (
         rf"(?:(?<![A-Za-z0-9_+$¥￥€£#])|{word})(?<![^A-Za-z]\.)(?<![A-Za-z0-9]-)(?<![A-Za-z]/)"
         rf"(?<!(?<!\d{{7}})\d[{parts}]){_NO_MASK}{masks}"
@@ -144,9 +163,6 @@ _OTHER_NUMBERS = re.compile(
     r"[^\d<>@\n]{0,6})\Z",
     re.I | re.A,
 )
-_PROVINCES = frozenset(
-    (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71, 81, 82, 83)
-)
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999, ISO 7064 MOD 11-2
 _CHECK = "10X98765432"
 # Country codes of ITU-T E.164's list of 2016, those of one and two digits; with three, any that begins as here.
@@ -177,7 +193,7 @@ def _is_date(year: str, month: str, day: str) -> bool:
 def _is_id18(match: re.Match[str], before: str) -> bool:
     """Province, birth date and check character of an 18-character ID number."""
     number = match.group().replace(" ", "").replace("-", "")
-    if int(number[:2]) not in _PROVINCES or not _is_date(number[6:10], number[10:12], number[12:14]):
+    if int(number[:2]) not in PROVINCES or not _is_date(number[6:10], number[10:12], number[12:14]):
         return False
     total = sum(int(digit) * weight for digit, weight in zip(number[:17], _WEIGHTS, strict=True))
     return number[17].upper() == _CHECK[total % 11]
@@ -186,7 +202,7 @@ def _is_id18(match: re.Match[str], before: str) -> bool:
 def _is_id15(match: re.Match[str], before: str) -> bool:
     """The old form has no check character: only where the text says that it is one."""
     number = match.group()
-    if int(number[:2]) not in _PROVINCES or not _is_date("19" + number[6:8], number[8:10], number[10:12]):
+    if int(number[:2]) not in PROVINCES or not _is_date("19" + number[6:8], number[8:10], number[10:12]):
         return False
     return _ID_WORDS.search(before) is not None
 
@@ -235,14 +251,8 @@ _JUDGES: dict[str, tuple[Kind, Callable[[re.Match[str], str], bool]]] = {
 }
 
 
-def personal_data(text: str) -> list[Span]:
-    """(start, stop, kind) in characters, in order and disjoint: the earliest wins, then e-mail, ID, phone.
-
-    Angle brackets around an address, as in `Ann <ann@example.org>`, go with it.
-    """
-    if _HAS_FULL_WIDTH.search(text):
-        text = text.translate(_TO_ASCII)
-    out: list[Span] = []
+def _contacts(text: str) -> Iterator[Span]:
+    """E-mail addresses, phones and mainland ID numbers, in order and disjoint."""
     at = 0
     while match := _ITEM.search(text, at):
         kind, is_one = _JUDGES[cast(str, match.lastgroup)]
@@ -251,33 +261,65 @@ def personal_data(text: str) -> list[Span]:
         if is_one(match, text[max(0, start - _CONTEXT) : start]):
             if kind == "email" and text[start - 1 : start] == "<" and text[stop : stop + 1] == ">":
                 start, stop = start - 1, stop + 1
+            yield start, stop, kind
+            at = stop
+
+
+_KINDS: frozenset[Kind] = frozenset(MASKS)
+
+
+def personal_data(text: str, may_hold: frozenset[Kind] = _KINDS) -> list[Span]:
+    """(start, stop, kind) in characters, in order and disjoint: the earliest wins, then the longest, then e-mail, ID,
+    phone and the rest as corpus/identifiers.py has them. Only kinds that it `may_hold` are looked for.
+
+    Angle brackets around an address, as in `Ann <ann@example.org>`, go with it.
+    """
+    if _HAS_FULL_WIDTH.search(text):
+        text = text.translate(_TO_ASCII)
+    out: list[Span] = []
+    at = 0
+    contacts = _contacts(text) if "email" in may_hold else ()
+    both: list[Span] = [*contacts, *identifiers(text, may_hold)]
+    for start, stop, kind in sorted(both, key=lambda span: (span[0], -span[1])):
+        if start >= at:
             out.append((start, stop, kind))
             at = stop
     return out
 
 
+def _candidates(text: pa.LargeStringArray) -> tuple[npt.NDArray[np.int64], list[frozenset[Kind]]]:
+    """Rows that may hold something, and what."""
+    shapes: dict[Kind, str] = {"email": _MAY_CONTACT, **MAY_HOLD}
+    anything = pc.match_substring_regex(text, "|".join(shapes.values()))
+    rows = np.flatnonzero(pc.fill_null(anything, False).to_numpy(zero_copy_only=False))
+    some = text.take(pa.array(rows))
+    held = {kind: pc.match_substring_regex(some, shape).to_pylist() for kind, shape in shapes.items()}
+    return rows, [frozenset(kind for kind in held if held[kind][k]) for k in range(len(rows))]
+
+
 @configuration
 class Mask:
-    """Personal data replaced by <EMAIL>, <PHONE>, <ID>; the reasons are email, phone, id_number."""
+    """Personal data replaced by <EMAIL>, <PHONE>, <ID> and the like (MASKS); the reasons are the kinds."""
 
     version: ClassVar[int] = 1
+    reasons: ClassVar[tuple[str, ...]] = tuple(MASKS)
 
     edit: Literal["mask"] = "mask"
     order: Annotated[int, Doc("place among the edits of its stage, ascending")] = 10
-    kinds: Annotated[tuple[Kind, ...], Doc("what is masked")] = ("email", "phone", "id_number")
+    kinds: Annotated[tuple[Kind, ...], Doc("what is masked")] = tuple(MASKS)
 
     def spans(self, text: pa.LargeStringArray) -> pa.RecordBatch:
         """SPANS of what was found, one reason a kind."""
         found: list[tuple[int, int, int, str, str]] = []
-        candidates = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(text, _MAY_HOLD), False))
-        for row, value in zip(candidates.to_pylist(), text.take(candidates).to_pylist(), strict=True):
+        rows, kinds = _candidates(text)
+        for row, value, held in zip(rows.tolist(), text.take(pa.array(rows)).to_pylist(), kinds, strict=True):
             cursor, size = 0, 0
-            for start, stop, kind in personal_data(value):
+            for start, stop, kind in personal_data(value, held):
                 if kind not in self.kinds:
                     continue
                 first = size + len(value[cursor:start].encode())
                 size = first + len(value[start:stop].encode())
                 cursor = stop
-                found.append((row, first, size, _MASKS[kind], kind))
-        rows, starts, stops, masks, reasons = zip(*found, strict=True) if found else ((), (), (), (), ())
-        return spans_from_lists(rows, starts, stops, masks, reasons)
+                found.append((row, first, size, MASKS[kind], kind))
+        owners, starts, stops, masks, reasons = zip(*found, strict=True) if found else ((), (), (), (), ())
+        return spans_from_lists(owners, starts, stops, masks, reasons)

@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.edit import apply_spans
-from corpus.pii import Mask, personal_data
+from corpus.pii import MASKS, Mask, Span, personal_data
 from pipelines.past.history import History
 
-_MASKS = {"email": "<EMAIL>", "phone": "<PHONE>", "id_number": "<ID>"}
 # What can hold any (RE2): an @, or 8 digits with at most a few characters or an escape between two of them.
 _MAY_HOLD = r"[@＠]|%40|(?:[0-9０-９][-. ()+_]{0,2}(?:%[0-9A-Fa-f]{2}){0,3}){8}"
 _PARTS = re.compile(r"[^/?&=#;,|:\s]+")
@@ -59,10 +58,10 @@ def masked_text(text: str) -> str:
     return found
 
 
-def _replaced(text: str, found: Sequence[tuple[int, int, str]]) -> str:
+def _replaced(text: str, found: Sequence[Span]) -> str:
     out, at = [], 0
     for start, stop, kind in found:
-        out += [text[at:start], _MASKS[kind]]
+        out += [text[at:start], MASKS[kind]]
         at = stop
     return "".join([*out, text[at:]])
 
@@ -70,7 +69,7 @@ def _replaced(text: str, found: Sequence[tuple[int, int, str]]) -> str:
 def _masked_part(part: str) -> str:
     """One part of a URL: as it reads decoded, then each long number in it by itself."""
     text, starts = _decoded(part)
-    found = [(start, stop, str(kind)) for start, stop, kind in personal_data(text)]
+    found = personal_data(text)
     for match in _NUMBER.finditer(text):
         if not any(start < match.end() and match.start() < stop for start, stop, _ in found):
             found += [(match.start(), match.end(), kind) for _, _, kind in personal_data(match.group())]

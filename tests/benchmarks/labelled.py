@@ -4,6 +4,7 @@ What is personal is drawn from the shapes that its makers publish, so that no on
 """
 
 import random
+import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -57,6 +58,76 @@ def _id_number(draw: random.Random) -> str:
     return draw.choice([number, number, f"{number[:6]} {number[6:14]} {number[14:]}"])
 
 
+def _card(draw: random.Random) -> str:
+    """ISO/IEC 7812: a network's first digits, and Luhn's last, reckoned from the right as the standard words it."""
+    body = draw.choice(["4", "51", "55", "621700", "6228", "2221"])
+    body += _digits(draw, 15 - len(body))
+    total = sum(sum(map(int, str(int(d) * (2 - k % 2)))) for k, d in enumerate(reversed(body)))
+    number = body + str(-total % 10)
+    return draw.choice([number, *(mark.join(number[k : k + 4] for k in range(0, 16, 4)) for mark in " -")])
+
+
+def _iban(draw: random.Random) -> str:
+    """ISO 13616: the check digits make the number, country last, 1 mod 97."""
+    country, size = draw.choice([("DE", 18), ("FR", 23), ("NL", 14), ("CH", 17), ("PL", 24)])
+    body = _digits(draw, size)
+    number = f"{country}{98 - int(body + ''.join(str(ord(c) - 55) for c in country) + '00') % 97:02d}{body}"
+    return draw.choice([number, " ".join(number[k : k + 4] for k in range(0, len(number), 4))])
+
+
+def _ssn(draw: random.Random) -> str:
+    return f"{draw.randint(1, 665):03d}-{draw.randint(1, 99):02d}-{draw.randint(1, 9999):04d}"
+
+
+def _company(draw: random.Random) -> str:
+    """GB 32100: MOD 31 over weights 3^k."""
+    signs = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+    region = f"{draw.choice([11, 31, 44, 51])}{_digits(draw, 4)}"
+    body = draw.choice(["91", "92", "52", "12"]) + region + "".join(draw.choice(signs) for _ in range(9))
+    return body + signs[-sum(signs.index(c) * 3**k for k, c in enumerate(body)) % 31]
+
+
+def _address(draw: random.Random) -> str:
+    four = f"{draw.choice([8, 45, 91, 119, 202])}.{draw.randint(1, 254)}.{draw.randint(0, 255)}.{draw.randint(1, 254)}"
+    six = f"2606:4700:{draw.randint(4096, 65535):x}::{draw.randint(1, 65535):x}"
+    return draw.choice([four, four, six])
+
+
+def _mac(draw: random.Random) -> str:
+    mark = draw.choice(":-")
+    return mark.join(f"{draw.randint(0, 255):02{draw.choice('xX')}}" for _ in range(6))
+
+
+def _key(draw: random.Random) -> str:
+    upper, word = string.ascii_uppercase + string.digits, string.ascii_letters + string.digits
+    shapes = [("AKIA", 16, upper), ("ghp_", 36, word), ("AIza", 35, word), ("glpat-", 20, word), ("sk-proj-", 48, word)]
+    head, size, signs = draw.choice([*shapes, ("LTAI", 20, word), ("npm_", 36, word), ("xoxb-", 40, word)])
+    return head + "".join(draw.choice(signs) for _ in range(size))
+
+
+def _private(draw: random.Random) -> str:
+    kind = draw.choice(["", "RSA ", "EC ", "OPENSSH "])
+    body = "\n".join("".join(draw.choice(string.ascii_letters) for _ in range(64)) for _ in range(4))
+    return f"-----BEGIN {kind}PRIVATE KEY-----\n{body}\n-----END {kind}PRIVATE KEY-----"
+
+
+def _plate(draw: random.Random) -> str:
+    place, letter = draw.choice("京沪粤苏浙川滬粵蘇"), draw.choice("ABCDEFG")
+    return f"{place}{letter}{draw.choice(['', '·'])}{draw.choice(['', 'D'])}{_digits(draw, 5)}"
+
+
+def _card_of_place(draw: random.Random) -> str:
+    """Identity cards of Hong Kong (MOD 11) and Taiwan (MOD 10)."""
+    if draw.random() < 0.5:
+        letter, digits = draw.choice("ABCDEGHKPRVYZ"), _digits(draw, 6)
+        total = 36 * 9 + (ord(letter) - 55) * 8 + sum(int(d) * w for d, w in zip(digits, range(7, 1, -1), strict=True))
+        return f"{letter}{digits}({'0123456789A'[-total % 11]})"
+    letter, body = draw.choice("ABCDEFGH"), draw.choice("12") + _digits(draw, 7)
+    first = ord(letter) - 55
+    total = first // 10 + first % 10 * 9 + sum(int(d) * w for d, w in zip(body, range(8, 0, -1), strict=True))
+    return f"{letter}{body}{-total % 10}"
+
+
 FRAMES = {
     "zh": [
         "请联系{}，谢谢。",
@@ -73,7 +144,27 @@ FRAMES = {
         "See {}.",
     ],
 }
-DRAWN: dict[str, Callable[[random.Random], str]] = {"email": _email, "id_number": _id_number}
+DRAWN: dict[str, Callable[[random.Random], str]] = {
+    "email": _email,
+    "id_number": lambda draw: draw.choice([_id_number, _id_number, _card_of_place])(draw),
+    "bank_card": _card,
+    "iban": _iban,
+    "ssn": _ssn,
+    "social_credit": _company,
+    "ip_address": _address,
+    "mac_address": _mac,
+    "api_key": _key,
+    "private_key": _private,
+    "plate": _plate,
+}
+# Of a fixed shape only behind the word that names them: what stands in front, and what alone is masked.
+NAMED = {
+    "account": (
+        ["QQ：", "加QQ号", "微信号：", "WeChat ID: ", "QQ: "],
+        lambda draw: f"{draw.randint(1, 9)}{_digits(draw, 8)}",
+    ),
+    "passport": (["护照号", "護照號碼：", "passport no. ", "Passport: "], lambda draw: f"E{_digits(draw, 8)}"),
+}
 
 
 def _phone(draw: random.Random, language: str) -> str:
@@ -97,18 +188,58 @@ def _traps(draw: random.Random) -> dict[str, list[str]]:
             f"v1.{n(draw, 3)}.{n(draw, 4)}",
             f"ISBN 978-7-111-{n(draw, 5)}-0",
         ],
-        "id_number": [f"11010519491331{n(draw, 3)}X", f"9901051949123{n(draw, 4)}1", n(draw, 20), n(draw, 16)],
+        "bank_card": [
+            f"4{n(draw, 11)}",
+            n(draw, 20),
+            f"4111 1111 1111 {draw.choice('23456789')}111",
+            f"9{n(draw, 15)}",
+        ],
+        "iban": [f"DE00{n(draw, 18)}", f"XY{n(draw, 12)}Q", f"GB82 WEST {n(draw, 4)}", f"AB{n(draw, 6)}"],
+        "ssn": [
+            f"000-12-{n(draw, 4)}",
+            f"9{n(draw, 2)}-12-{n(draw, 4)}",
+            f"2024-05-{n(draw, 2)}",
+            f"123-4567-{n(draw, 2)}",
+        ],
+        "social_credit": [f"9111{n(draw, 13)}I", f"SN{n(draw, 16)}", f"9199{n(draw, 14)}", n(draw, 17)],
+        "ip_address": [
+            f"192.168.{n(draw, 1)}.1",
+            f"10.0.0.{n(draw, 1)}",
+            f"version 8.{n(draw, 1)}.1.2",
+            "3.1.11",
+            "fe80::1",
+        ],
+        "mac_address": ["00:00:00:00:00:00", f"12:30:4{n(draw, 1)}", f"0{n(draw, 1)}:1a:2b", "de:ad:be:ef"],
+        "api_key": ["sk-learn", f"AKIA{n(draw, 4)}", "npm_config_registry", f"hf_hub_{n(draw, 2)}", "ghp_example"],
+        "private_key": [
+            "-----BEGIN PUBLIC KEY-----",
+            "-----BEGIN CERTIFICATE-----",
+            "PRIVATE KEY",
+            "BEGIN RSA PRIVATE KEY",
+        ],
+        "plate": [f"京{n(draw, 5)}", f"粤A{n(draw, 2)}", "云A级", "新A股市场", f"豫B{n(draw, 8)}"],
+        "account": ["QQ音乐", f"QQ {n(draw, 3)}", "微信支付：请扫码", "WeChat Pay", f"第{n(draw, 9)}号"],
+        "passport": ["护照已过期", "passport photo", f"E{n(draw, 8)}", f"护照{n(draw, 3)}页"],
+        "id_number": [
+            "A123456(4)",
+            "A123456788",
+            f"11010519491331{n(draw, 3)}X",
+            f"9901051949123{n(draw, 4)}1",
+            n(draw, 20),
+            n(draw, 16),
+        ],
     }
 
 
 def personal() -> Iterator[Labelled]:
-    """E-mail addresses, phones and ID numbers, and what looks like them."""
+    """What is personal, kind by kind, and what looks like it."""
     draw = random.Random(8)
     for language, frames in FRAMES.items():
-        for kind in ("email", "phone", "id_number"):
+        for kind in ("phone", *DRAWN, *NAMED):
             for k in range(SENTENCES):
-                one = _phone(draw, language) if kind == "phone" else DRAWN[kind](draw)
-                yield Labelled(kind, language, frames[k % len(frames)].format(one), one)
+                words, shape = NAMED.get(kind, ([""], DRAWN.get(kind)))
+                one = shape(draw) if shape else _phone(draw, language)
+                yield Labelled(kind, language, frames[k % len(frames)].format(draw.choice(words) + one), one)
                 trap = draw.choice(_traps(draw)[kind])
                 yield Labelled(kind, language, frames[k % len(frames)].format(trap), None)
 
