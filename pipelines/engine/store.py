@@ -115,19 +115,7 @@ def seal(
     """
     store, kind = Posix(directory), str(identity["kind"])
     tally.check(kind)
-    entries: dict[str, Entry] = dict(referred or {})
-    for item, commit in outputs.items():
-        if twice := entries.keys() & commit.files.keys():
-            raise StoreError(f"{directory}: two items wrote {sorted(twice)}")
-        maker = item if repeatable else ""
-        entries |= {n: Entry(e.file, e.rows, e.bytes, e.sha256, maker) for n, e in commit.files.items()}
-    sizes = file_sizes(store, entries)
-    for name, entry in entries.items():
-        if sizes.get(name) != entry.bytes:
-            raise StoreError(
-                f"{directory / entry.file} is not there in full, though its item is committed: run again, which makes "
-                "that item again"
-            )
+    entries = _entries(directory, outputs, referred or {}, repeatable)
     content = content_hash(entries, tally, figures)
     body = {
         "digest": digest_of(dict(identity)),
@@ -147,6 +135,26 @@ def seal(
         entries = {name: Entry(**entry) for name, entry in first["files"].items()}
     fault_point(f"{kind}:sealed")
     sweep(store, kind, entries)
+
+
+def _entries(
+    directory: Path, outputs: Mapping[str, Commit], referred: Mapping[str, Entry], repeatable: bool
+) -> dict[str, Entry]:
+    """Every file of a manifest by its name, each there in full."""
+    entries: dict[str, Entry] = dict(referred)
+    for item, commit in outputs.items():
+        if twice := entries.keys() & commit.files.keys():
+            raise StoreError(f"{directory}: two items wrote {sorted(twice)}")
+        maker = item if repeatable else ""
+        entries |= {n: Entry(e.file, e.rows, e.bytes, e.sha256, maker) for n, e in commit.files.items()}
+    sizes = file_sizes(Posix(directory), entries)
+    for name, entry in entries.items():
+        if sizes.get(name) != entry.bytes:
+            raise StoreError(
+                f"{directory / entry.file} is not there in full, though its item is committed: run again, which makes "
+                "that item again"
+            )
+    return entries
 
 
 def _refuse_other_content(store: Files, content: str) -> None:

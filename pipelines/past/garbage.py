@@ -64,6 +64,12 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
     if damaged := {*named(root)} - {history.name for history in kept} - {forget}:
         out(f"nothing removed: what {', '.join(sorted(damaged))} needs is not known, for its run.json is damaged")
         return 1
+    _clear(root, garbage, left, out, forget)
+    out(f"removed {total / 1e6:.2f} MB" if garbage or left else "nothing to remove")
+    return 0
+
+
+def _clear(root: Path, garbage: list[Path], left: list[Path], out: Out, forget: str) -> None:
     if forget:
         Store(root).files.delete(f"runs/{forget}")
         out(f"forgot run {forget}")
@@ -74,8 +80,6 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
         if isinstance(held := Watch(Posix(each.parent), each.parent.name).try_acquire(out), Lease):
             Posix(each.parent).delete(each.name)
             held.release()
-    out(f"removed {total / 1e6:.2f} MB" if garbage or left else "nothing to remove")
-    return 0
 
 
 def _left(root: Path, folder: Path) -> list[Path]:

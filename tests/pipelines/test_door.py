@@ -21,7 +21,8 @@ from pipelines.past.explain import explain
 from pipelines.past.export import ExportError
 from pipelines.past.tables import RestrictedError
 from tests.end_to_end.support import siku
-from tests.pipelines.fixtures import make_run, pages
+from tests.pipelines.fixtures import make_run
+from tests.pipelines.pages import pages
 
 WORDS = st.text("aé'\"\\,= {}[]()$:?&%#~@!-+.0179enul\n中", max_size=8)
 VALUES = st.recursive(

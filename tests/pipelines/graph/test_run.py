@@ -13,7 +13,7 @@ from pipelines.graph.multirun import check_yardstick, multirun
 from pipelines.graph.plan import make_plan
 from pipelines.graph.recipe import RecipeError
 from pipelines.graph.stage_log import StageLog
-from tests.pipelines.fixtures import HOSTILE
+from tests.pipelines.pages import HOSTILE
 
 SILENT = StageLog(lambda line: None)
 MEASURES = "{length: {measure: length}, language: {measure: language}, exact: {measure: exact}}"

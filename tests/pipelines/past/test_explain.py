@@ -15,7 +15,8 @@ from pipelines.past.lookup import find, places
 from pipelines.past.summary import Spent, summarize
 from pipelines.past.trained import training
 from pipelines.report.report import render
-from tests.pipelines.fixtures import keeper, make_run, pages
+from tests.pipelines.fixtures import make_run
+from tests.pipelines.pages import keeper, pages
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from pipelines.past.export import ExportError, export
 from pipelines.past.masked import masked
 from pipelines.past.samples import take
 from pipelines.past.tables import TooEarlyError, documents, token_shards, tokens, verdicts
-from tests.pipelines.fixtures import STEPS, edits_of, make_run, pages
+from tests.pipelines.fixtures import make_run
+from tests.pipelines.pages import STEPS, edits_of, pages
 
 
 @pytest.fixture(scope="module")

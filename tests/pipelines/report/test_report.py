@@ -25,7 +25,8 @@ from pipelines.report import charts
 from pipelines.report.report import write_report
 from pipelines.report.views import link
 from tests.pages import labelled_rows, table_rows
-from tests.pipelines.fixtures import HOSTILE, make_run, pages
+from tests.pipelines.fixtures import make_run
+from tests.pipelines.pages import HOSTILE, pages
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 

@@ -6,7 +6,8 @@ import pytest
 
 from pipelines.past.summary import Spent, summarize
 from pipelines.report.terminal import lines
-from tests.pipelines.fixtures import make_run, pages
+from tests.pipelines.fixtures import make_run
+from tests.pipelines.pages import pages
 
 
 @pytest.fixture(scope="module")
