@@ -80,7 +80,7 @@ def test_bash_completes_paths_runs_stages_and_rules(tmp_path):
     assert here("export", "site.store=none", "--run", "") == []
     assert here("run", "run.until", "=", "toke") == ["tokenizer", "tokens"]
     assert here("run", "run.until", "=", "eval") == ["evaluate"]
-    assert here("explain", "--rule", "word") == ["word_length", "words"]
+    assert here("explain", "--rule", "word") == ["word_length", "word_repetition", "words"]
     assert here("export", "--side", "h") == ["held_out"]
 
 
