@@ -1,11 +1,16 @@
 """`python -m tests.benchmarks.safety`: masking and detox, by kind on labelled sentences, and their speed on real text.
 
-Recall and precision are of sentences: one that holds something to find, and one in which nothing is found.
+`--presidio PYTHON` adds presidio, run by an interpreter that has it (presidio-analyzer 2.2.366, spaCy): recognizers of
+shapes alone, for the kinds that it has. Recall and precision are of sentences: one that holds something to find, and
+one in which nothing is found.
 """
 
 import argparse
+import json
+import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -15,10 +20,12 @@ from tests.benchmarks.labelled import Labelled, abuse, personal
 from tests.benchmarks.rows import Row, cpu_seconds, show
 from tests.benchmarks.text import documents
 
+PRESIDIO = Path(__file__).parents[1] / "data" / "presidio" / "spans.py"
 
-def _masked(one: Labelled) -> bool:
+
+def _masked(one: Labelled, spans: Iterable[tuple[int, int, str]] | None = None) -> bool:
     """Whether all that is wanted is masked; in a trap, whether anything of the kind is."""
-    found = [(start, stop) for start, stop, kind in personal_data(one.text) if kind == one.kind]
+    found = [(a, b) for a, b, kind in (personal_data(one.text) if spans is None else spans) if kind == one.kind]
     if one.wanted is None:
         return bool(found)
     start = one.text.index(one.wanted)
@@ -30,7 +37,18 @@ def _flagged(one: Labelled) -> bool:
     return bool(Toxicity().compute(batch)["hits"][0].as_py())
 
 
-def judged(sentences: Iterable[Labelled], found: Callable[[Labelled], bool]) -> list[Row]:
+def presidio(python: str) -> list[Row]:
+    """Rows of presidio, for the kinds that it finds any of."""
+    sentences = list(personal())
+    given = "\n".join(json.dumps(one.text) for one in sentences)
+    done = subprocess.run([python, str(PRESIDIO)], input=given, capture_output=True, encoding="utf-8", check=True)
+    spans = {one: json.loads(line) for one, line in zip(sentences, done.stdout.splitlines(), strict=True)}
+    kinds = {kind for found in spans.values() for _, _, kind in found}
+    known = [one for one in sentences if one.kind in kinds]
+    return judged(known, lambda one: _masked(one, spans[one]), "presidio")
+
+
+def judged(sentences: Iterable[Labelled], found: Callable[[Labelled], bool], tool: str = "siku") -> list[Row]:
     """A row for each kind and language."""
     counts: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for one in sentences:
@@ -42,7 +60,7 @@ def judged(sentences: Iterable[Labelled], found: Callable[[Labelled], bool]) -> 
         recall, precision = of["right"] / of["wanted"], of["right"] / max(of["right"] + of["wrong"], 1)
         f1 = 2 * recall * precision / max(recall + precision, 1e-9)
         figures = {"recall": round(recall, 4), "precision": round(precision, 4), "f1": round(f1, 4)}
-        rows.append(Row(tool=f"siku {kind}", stage="safety", language=language, **figures))
+        rows.append(Row(tool=f"{tool} {kind}", stage="safety", language=language, **figures))
     return rows
 
 
@@ -67,9 +85,11 @@ def main() -> None:
     """Print the rows."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--presidio", help="an interpreter with presidio-analyzer and spaCy")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    for row in [*judged(personal(), _masked), *judged(abuse(), _flagged), *_speed(options.repeats)]:
+    peer = presidio(options.presidio) if options.presidio else []
+    for row in [*judged(personal(), _masked), *peer, *judged(abuse(), _flagged), *_speed(options.repeats)]:
         show(row, as_json=options.json)
 
 
