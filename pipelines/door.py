@@ -33,6 +33,7 @@ from pipelines.graph.plan import make_plan
 from pipelines.graph.run import Session, run_plan
 from pipelines.graph.stage_log import StageLog
 from pipelines.graph.where import Site
+from pipelines.launch.chain import elsewhere, refuse_cluster
 from pipelines.past.history import History, histories
 from pipelines.past.history import open_run as open_history
 from pipelines.past.samples import printable
@@ -197,12 +198,14 @@ def run(
     (`{"run.steps": 20}`, nested or dotted); `config_dir` is a folder of one's own groups, by default the environment's
     SIKU_CONFIG. `say` takes lines of progress, of every stage by itself where `verbose`.
 
-    Raises ConfigError, PluginError, RecipeError or PlanError before any work, and what a stage raised.
+    Raises ConfigError, PluginError, RecipeError or PlanError before any work, what a stage raised, and HandedOver where
+    the configuration's cluster goes on with the run.
     """
     started, where = time.monotonic(), search(config_dir)
     cell = load_cell(_texts(overrides, where), where)
     command = _command(cell, where)
-    session = run_plan(cell.config, StageLog(say, verbose=verbose), shlex.join(command))
+    others = elsewhere(cell.config, command)
+    session = run_plan(cell.config, StageLog(say, verbose=verbose), shlex.join(command), others)
     seconds = time.monotonic() - started
     folder, changed = keep_record(session, command, cell.record(), seconds, _finish)
     if not changed:
@@ -224,6 +227,8 @@ def sweep(
     where = search(config_dir)
     given = _texts(overrides, where)
     cells = _cells(given, where)
+    for cell in cells:
+        refuse_cluster(cell.config)
     made = multirun(cells, [_command(cell, where) for cell in cells], StageLog(say, verbose=verbose), _finish)
     root = Path(cells[0].config.site.store)
     command = shlex.join(["siku", *_folder(where), "run", "-m", *given])

@@ -136,6 +136,23 @@ def export(options: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
+def status(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Show the jobs of a run that was handed over."""
+    from pipelines.launch.status import lines
+
+    for line in lines(store_of(options, overrides), options.run):
+        out(line)
+    return 0
+
+
+def cancel(options: argparse.Namespace, overrides: list[str]) -> int:
+    """End the jobs of a run that was handed over."""
+    from pipelines.launch.status import cancel
+
+    out(cancel(store_of(options, overrides), options.run))
+    return 0
+
+
 def ls(options: argparse.Namespace, overrides: list[str]) -> int:
     """List runs."""
     from pipelines.cli.show import list_runs

@@ -13,7 +13,7 @@ from conf.schema import Config
 from conf.search import PACKAGED, Search
 from pipelines.cli.settings import Key, alternatives, keys
 
-OVERRIDES = frozenset({"run", "import", "plan", "explain", "export", "ls", "gc", "completion"})
+OVERRIDES = frozenset({"run", "import", "plan", "explain", "export", "status", "cancel", "ls", "gc", "completion"})
 FOLDERS, FILES, RUNS = ("--to", "--config-dir"), ("--doc",), ("--run",)  # flags with values of these kinds
 MADE = ("train", "untrained", "evaluate")  # stages that a recipe does not name
 

@@ -70,6 +70,12 @@ def command_line() -> argparse.ArgumentParser:
     export.add_argument("--side", default="train", choices=["train", "held_out", "all"], help="train by default")
     export.add_argument("--run", default="", help="a run of `siku ls`; the latest by default")
     export.add_argument("--raw", action="store_true", help="export what masks hide, in texts and URLs")
+    for name, line in (
+        ("status", "jobs, progress and last log lines of a run on a cluster"),
+        ("cancel", "end its jobs"),
+    ):
+        verb = verbs.add_parser(name, parents=[overrides], help=line)
+        verb.add_argument("--run", default="", help="a run's folder; the one handed over last by default")
     verbs.add_parser("ls", parents=[overrides], help="runs and what they keep in the store")
     gc = verbs.add_parser("gc", parents=[overrides], help="show what no run reaches; --yes removes it")
     gc.add_argument("--yes", action="store_true")
@@ -105,6 +111,8 @@ def _verbs() -> dict[str, Verb]:
         "config": commands.config,
         "explain": commands.explain,
         "export": commands.export,
+        "status": commands.status,
+        "cancel": commands.cancel,
         "ls": commands.ls,
         "gc": commands.gc,
         "completion": commands.completion,
@@ -129,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     refuse_strangers()
     from pipelines.cli.commands import report_failure
+    from pipelines.engine.work import HandedOver
 
     warnings.showwarning = _warn
     options = parse(arguments)
@@ -138,6 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = shlex.join(["siku", *(sys.argv[1:] if arguments is None else arguments)])
         print(f"stopped; finished items are kept. To go on: {command}", file=sys.stderr)  # noqa: T201
         return 130
+    except HandedOver as handed:
+        print(f"siku: {handed}", file=sys.stderr)  # noqa: T201
+        return 0
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE

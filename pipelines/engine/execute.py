@@ -15,7 +15,7 @@ from pipelines.engine.files import Posix, explained
 from pipelines.engine.identity import Json, differences
 from pipelines.engine.lease import Lease, Watch
 from pipelines.engine.progress import Progress
-from pipelines.engine.runner import Workers, run_phase
+from pipelines.engine.runner import Workers, offer, run_phase
 from pipelines.engine.stage import Context, Job, Phase, Program, Stage
 from pipelines.engine.store import MANIFEST, Artifact, Commit, StoreError, load, reopen, seal
 from pipelines.engine.work import do_item
@@ -72,6 +72,7 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
                 with Progress(f"{title} {phase.name}", job, phase):
                     run_phase(job, phase, workers)
             else:  # the trainer tells its own progress
+                offer(job, phase, workers)
                 for item in phase.items:
                     with explained(job[0].directory / item.name):
                         do_item(job, phase, item)

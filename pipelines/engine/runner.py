@@ -7,7 +7,8 @@ is never used: with two workers it loses GroupByKey data without a word.
 import logging
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,15 @@ SMALL_INPUT = 64 << 20  # bytes: below this, starting worker processes (4 CPU s)
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """How many worker processes may run, and Beam's own options for another runner."""
+    """How many worker processes may run, and Beam's own options for another runner.
+
+    `elsewhere` is offered every phase with its pending items first. It raises HandedOver where it takes one.
+    """
 
     processes: int = 1
     runner: str = "local"
     options: tuple[str, ...] = ()
+    elsewhere: Callable[[Job, Phase], None] | None = None
 
     def __post_init__(self) -> None:
         """Refuse engines that lose data, or that are another one tomorrow."""
@@ -53,6 +58,7 @@ def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
     if not items:
         return
     forget_failures(job)
+    offer(job, phase, workers)
     small = sum(item.bytes for item in items) < SMALL_INPUT or len(items) == 1 or workers.processes == 1
     try:
         _run_beam(items, PhasePlan(job, phase).save(), job, workers, in_process=small)
@@ -66,6 +72,12 @@ def run_phase(job: Job, phase: Phase, workers: Workers) -> None:
     if left := pending(job, phase):
         where = f"{job[0].kind} {phase.name} {left[0].name}"
         raise first_failure(job, phase.name) or ItemFailedError(where, f"ended uncommitted, with {len(left)} more", "")
+
+
+def offer(job: Job, phase: Phase, workers: Workers) -> None:
+    """Let others take what is left of a phase. Raises HandedOver where they do."""
+    if workers.elsewhere is not None and (left := pending(job, phase)):
+        workers.elsewhere(job, replace(phase, items=left))
 
 
 def _interrupted(error: BaseException | None) -> bool:

@@ -15,6 +15,14 @@ from pipelines.engine.files import Posix
 from pipelines.engine.stage import Item, Job, Phase
 
 
+class HandedOver(Exception):  # noqa: N818 - no error: the work goes on elsewhere
+    """A phase, or the training, is others' to do; `to` says whose. This process's part ends here, leases are freed."""
+
+    def __init__(self, to: str, what: str) -> None:
+        super().__init__(f"{what} is handed to {to}")
+        self.to = to
+
+
 @dataclass(frozen=True)
 class PhasePlan:
     """A phase of a job, with its items by name."""

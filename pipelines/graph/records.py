@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NotRequired
@@ -69,10 +69,13 @@ class Intent:
     what: Mapping[str, Any]  # the configuration's WHAT, as plain values
     wants: tuple[str, ...]
     owner: Owner
+    handed: str = ""  # to whom, where its processes have left the work to others
 
     @property
     def state(self) -> str:
-        """`in progress, by ...`, or `interrupted`."""
+        """`in progress, by ...`, `handed to ...` or `interrupted`."""
+        if self.handed:
+            return f"handed to {self.handed}"
         running = runs(self.owner)
         if running is None:
             return f"in progress or interrupted, by {self.owner}"
@@ -174,6 +177,12 @@ def begin(root: Path, name: str, command: str, what: Mapping[str, Any], folders:
     intent = Intent(name, command, time.time(), what, wants, this_process())
     Store(root).files.put(f"runs/{name}/{INTENT}", json.dumps(asdict(intent), indent=1).encode())
     fault_point("record:begun")
+
+
+def hand(root: Path, name: str, to: str) -> None:
+    """Note in an intent that others go on with the run, when this process ends."""
+    intent = replace(intent_of(root, name), handed=to)
+    Store(root).files.put(f"runs/{name}/{INTENT}", json.dumps(asdict(intent), indent=1).encode())
 
 
 def end(root: Path, name: str) -> None:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.engine import roles
 from pipelines.engine.execute import make, owned
 from pipelines.engine.files import ReadOnlyError, explained
 from pipelines.engine.memory import PeakMemory, worker_memory
-from pipelines.engine.stage import Context, Stage
+from pipelines.engine.stage import Context, Job, Phase, Stage
 from pipelines.engine.store import Artifact, load, promised
+from pipelines.engine.work import HandedOver
 from pipelines.graph import plan as planning
 from pipelines.graph import records
 from pipelines.graph.checks import notes
@@ -40,6 +41,16 @@ class Outcome:
     seconds: float
 
 
+class Elsewhere(Protocol):
+    """Who else may do the work. Each method returns where it leaves the work here, or raises HandedOver."""
+
+    def phase(self, job: Job, phase: Phase) -> None:
+        """Take a phase, its pending items alone."""
+
+    def train(self, context: Context, digest: str) -> None:
+        """Take a trajectory to its target step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A configuration to be run, the command that asks for it, and its number in a sweep."""
@@ -47,6 +58,7 @@ class Request:
     config: "Config"
     command: str = ""
     cell: int | None = None
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass
@@ -98,7 +110,10 @@ class Session:
         from pipelines.engine.runner import Workers
 
         site = self.config.site
-        return Workers(site.workers, site.runner, tuple(site.runner_options))
+        elsewhere = self.request.elsewhere
+        return Workers(
+            site.workers, site.runner, tuple(site.runner_options), None if elsewhere is None else elsewhere.phase
+        )
 
     def where(self, stage: Stage) -> dict[str, Any]:
         """WHERE values that a stage's functions need."""
@@ -171,11 +186,17 @@ def run_plans(
             check(sessions)
         for session in sessions:
             session.begin()
-        for session in sessions:
-            for stage in session.plan.stages():
-                if not session.has(stage):
-                    _settle(session, stage, sessions)
-        log.flush()
+        try:
+            for session in sessions:
+                for stage in session.plan.stages():
+                    if not session.has(stage):
+                        _settle(session, stage, sessions)
+        except HandedOver as handed:
+            for session in sessions:
+                records.hand(session.plan.store.root, session.name, handed.to)
+            raise
+        finally:
+            log.flush()
     for session in sessions:
         session.peak_pss_mb = memory.peak_mb
     return sessions
@@ -195,9 +216,9 @@ def _crawl_all(session: Session, crawled: dict[str, Artifact]) -> None:
         records.end(plan.store.root, name)
 
 
-def run_plan(config: "Config", log: StageLog, command: str = "") -> Session:
-    """Make whatever one configuration misses. Raises what a stage raised."""
-    return run_plans([Request(config, command)], log)[0]
+def run_plan(config: "Config", log: StageLog, command: str = "", elsewhere: Elsewhere | None = None) -> Session:
+    """Make whatever one configuration misses. Raises what a stage raised, and HandedOver."""
+    return run_plans([Request(config, command, elsewhere=elsewhere)], log)[0]
 
 
 def _settle(session: Session, stage: Stage, cells: list[Session]) -> None:
@@ -260,6 +281,8 @@ def _train(session: Session, stage: Stage) -> set[str]:
     with owned(context.directory, done, session.log.say) as mine:
         if mine:
             context.files.create("identity.json", json.dumps(stage.identity, indent=1, sort_keys=True).encode())
+            if session.request.elsewhere is not None:
+                session.request.elsewhere.train(context, stage.digest)
             with explained(context.directory / "train"):
                 train(context, stage.digest)
     return {stage.digest} if mine else set()

@@ -35,10 +35,55 @@ class Site:
 
 
 @configuration
+class Resources:
+    """What a job of one sort asks of the scheduler."""
+
+    minutes: Annotated[int, Field(ge=1), Doc("time limit; what is committed or saved by then is kept")] = 60
+    cpus: Annotated[int, Field(ge=1), Doc("processors a process")] = 1
+    memory: Annotated[str, Doc("of a node, as the scheduler writes it: 8G; empty: the site's default")] = ""
+    gpus: Annotated[int, Field(ge=0), Doc("GPUs a node")] = 0
+    options: Annotated[dict[str, str], Doc("any other option of sbatch: {constraint: a100}")] = Field(
+        default_factory=dict
+    )
+
+
+@configuration
 class Cluster:
     """The job scheduler, where there is one."""
 
-    kind: Annotated[Literal["none"], Doc("none: this machine starts its own processes")] = "none"
+    kind: Annotated[
+        Literal["none", "shell", "slurm"],
+        Doc(
+            "none: this machine starts its own processes; shell: large phases and the training become scripts to be "
+            "run by hand; slurm: the run is a chain of Slurm jobs"
+        ),
+    ] = "none"
+    partition: Annotated[str, Doc("empty: the site's default; so with the next two")] = ""
+    account: Annotated[str, Doc("who pays")] = ""
+    qos: Annotated[str, Doc("quality of service")] = ""
+    exclude: Annotated[str, Doc("nodes that no job may use, as Slurm lists them: node[3,7-9]")] = ""
+    environment: Annotated[list[str], Doc("shell lines that every job begins with: module load, export")] = Field(
+        default_factory=list
+    )
+    requeue: Annotated[
+        Literal["scontrol", "chain", "none"],
+        Doc(
+            "how a job that was stopped goes on: it requeues itself; or, where a site forbids that, the next link of "
+            "the chain submits the rest; or not at all"
+        ),
+    ] = "scontrol"
+    attempts: Annotated[int, Field(ge=1), Doc("starts of one job, or of one share, at the most")] = 10
+    grace_s: Annotated[int, Field(ge=1), Doc("seconds before its limit at which a job is told to save and end")] = 120
+    shares: Annotated[int, Field(ge=1), Doc("shares of a phase at the most: tasks of its job array")] = 64
+    array_limit: Annotated[int, Field(ge=1), Doc("tasks of one array; more shares become several arrays")] = 1000
+    at_once: Annotated[int, Field(ge=0), Doc("tasks of an array that run at once; 0: as many as there is room for")] = 0
+    large: Annotated[ByteSize, Doc("a phase with less input is done by the link of the chain that meets it")] = (
+        ByteSize(256 << 20)
+    )
+    nodes: Annotated[int, Field(ge=1), Doc("nodes of the training; the layout's processes are spread evenly")] = 1
+    link: Annotated[Resources, Doc("jobs that plan, do small phases, and seal")] = Field(default_factory=Resources)
+    share: Annotated[Resources, Doc("tasks of a phase's array")] = Field(default_factory=Resources)
+    training: Annotated[Resources, Doc("the training")] = Field(default_factory=Resources)
 
 
 @configuration

@@ -100,11 +100,11 @@ def checkpoint(directory: Path, step: int) -> Path | None:
     return directory / name if Posix(directory).head(f"{name}/{MANIFEST}") is not None else None
 
 
-def train(context: Context, digest: str) -> None:
-    """Take a trajectory to its target step. Raises TrainerFailedError."""
+def train_job(context: Context, digest: str) -> TrainJob:
+    """What the trainer is told, to take a trajectory to its target step."""
     where: TrainWhere = context.where["train"]
     tokens = context.inputs[roles.TOKENS]
-    job = TrainJob(
+    return TrainJob(
         directory=str(context.directory.absolute()),
         digest=digest,
         model=where.what.model,
@@ -127,7 +127,13 @@ def train(context: Context, digest: str) -> None:
         held_out=shards(where.held_out) if where.held_out else {},
         stride=where.stride,
     )
-    start("pretrain.train", job, context.directory / "job.json", context.directory / "train.log", where.verbose)
+
+
+def train(context: Context, digest: str) -> None:
+    """Take a trajectory to its target step. Raises TrainerFailedError."""
+    verbose: bool = context.where["train"].verbose
+    log = context.directory / "train.log"
+    start("pretrain.train", train_job(context, digest), context.directory / "job.json", log, verbose)
 
 
 def evaluate_item(work: Work, attempt: Attempt) -> None:
@@ -193,17 +199,22 @@ def _give_back_memory() -> None:
         trim(0)
 
 
+def command_of(module: str, job: TrainJob | EvaluateJob, path: Path) -> list[str]:
+    """Write a job file; the command that does what it says."""
+    from pydantic import TypeAdapter
+
+    Posix(path.parent).put(path.name, TypeAdapter(type(job)).dump_json(job, indent=1))
+    return [sys.executable, "-P", "-m", module, str(path.absolute())]
+
+
 def start(module: str, job: TrainJob | EvaluateJob, path: Path, log: Path, verbose: bool = False) -> None:
     """Run `python -m module job.json` to its end, its output to the terminal and to `log`, details to `log` alone.
 
     The child asks the kernel to end it with this process (SIKU_PARENT_PID). Ctrl-C is passed on, for a clean stop,
     and what the child says until then is still read.
     """
-    from pydantic import TypeAdapter
-
     _give_back_memory()
-    Posix(path.parent).put(path.name, TypeAdapter(type(job)).dump_json(job, indent=1))
-    command = [sys.executable, "-P", "-m", module, str(path.absolute())]
+    command = command_of(module, job, path)
     ours = {"PYTHONUNBUFFERED": "1", "SIKU_PARENT_PID": str(os.getpid()), LOG_LEVELS: "1"}
     ended, interrupted = False, False
     with log.open("a") as file:

@@ -37,6 +37,7 @@ def completed(*typed, cwd=None):
 def test_words_come_from_the_parser_and_the_schema():
     found = words(command_line())
     verbs = {"run", "import", "plan", "work", "config", "explain", "export", "ls", "gc", "completion"}
+    verbs |= {"status", "cancel"}
     assert verbs == set(found.verbs)
     assert {"--doc", "--step", "--rule", "--run", "--raw"} <= set(found.flags["explain"])
     assert found.values["--what"] == ["documents", "verdicts", "tokens", "model"]
