@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.engine.files import Posix
 from pipelines.engine.stage import Context, Job, Phase
 from pipelines.engine.work import HandedOver, PhasePlan
 from pipelines.graph import records
 from pipelines.graph.plan import make_plan
 from pipelines.graph.run import Elsewhere
 from pipelines.launch import slurm
-from pipelines.launch.script import ATTEMPTS, CHAIN, LOGS, STOPPED, Script, link, shares, text, training
+from pipelines.launch.script import ATTEMPTS, CHAIN, STOPPED, Script, link, shares, text, training
 from pipelines.launch.share import LaunchError
 from pipelines.stages.train import command_of, train_job
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from conf.schema import Config
     from pipelines.graph.where import Resources
 
-FOLDER, JOBS = "launch", "jobs.jsonl"
+FOLDER, JOBS = "launch", "jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,17 @@ class Submitted:
 
 def submissions(folder: Path) -> list[Submitted]:
     """What a chain has submitted, in order."""
-    path = folder / JOBS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Submitted(**{**body, "jobs": tuple(body["jobs"])}) for body in map(json.loads, lines)]
+    bodies = [json.loads(files.read(each.key)) for files in (Posix(folder),) for each in files.list(f"{JOBS}/")]
+    return sorted((Submitted(**{**body, "jobs": tuple(body["jobs"])}) for body in bodies), key=lambda one: one.when)
 
 
-def attempts(folder: Path, script: str = "*") -> list[Mapping[str, Any]]:
-    """Every start of a job or a share, in order of script, share and attempt."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob(f"{ATTEMPTS}/{script}.*.[0-9]*")]
-    return sorted(found, key=lambda each: (each["script"], each["index"], each["attempt"]))
+def attempts(folder: Path, script: str = "") -> list[Mapping[str, Any]]:
+    """Every start of a job or a share, of one script or of all, in order of script, share and attempt."""
+    files = Posix(folder)
+    keys = [each.key for each in files.list(f"{ATTEMPTS}/") if not each.key.endswith(".tmp")]
+    found = [json.loads(files.read(key)) for key in keys]
+    wanted = [each for each in found if script in ("", each["script"])]
+    return sorted(wanted, key=lambda each: (each["script"], each["index"], each["attempt"]))
 
 
 def elsewhere(config: "Config", command: Sequence[str]) -> Elsewhere | None:
@@ -120,7 +123,7 @@ class Chain:
             if each["status"] not in (None, 0, *STOPPED):
                 share = f", share {index}," if last.tasks else ""
                 raise LaunchError(
-                    f"{last.script}{share} ended with status {each['status']}; its log is in {self.folder / LOGS}"
+                    f"{last.script}{share} ended with status {each['status']}; its log is in {self.folder}"
                 )
 
     def phase(self, job: Job, phase: Phase) -> None:
@@ -150,12 +153,11 @@ class Chain:
     def _script(
         self, label: str, body: str, resources: "Resources", *, tasks: int = 0, nodes: int = 1, ranks: int = 1
     ) -> Script:
-        for name in (LOGS, ATTEMPTS):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        number = len(list(self.folder.glob("*.sh"))) + 1
+        files = Posix(self.folder)
+        number = sum(each.key.endswith(".sh") for each in files.list()) + 1
         script = Script(f"{number:02d}-{label}", body, resources, tasks, nodes, ranks)
         written = text(script, self.config.cluster, self.folder, self.folder.parent.name)
-        self._path(script).write_text(written, encoding="utf-8")
+        files.put(self._path(script).name, written.encode())
         return script
 
     def _path(self, script: Script) -> Path:
@@ -169,7 +171,7 @@ class Chain:
         if cluster.requeue == "chain" and len(before) >= cluster.attempts:
             raise LaunchError(
                 f"{script.label} was submitted {len(before)} times, as often as cluster.attempts={cluster.attempts} "
-                f"allows; logs are in {self.folder / LOGS}"
+                f"allows; logs are in {self.folder}"
             )
         jobs = self._submit(script, plan=plan)
         again = ["run.snapshot=latest"] if self.config.run.snapshot == "new" else []
@@ -192,9 +194,8 @@ class Chain:
             )
         else:
             jobs = (slurm.submit(path, after=after, how=how),)
-        line = json.dumps(asdict(Submitted(script.name, jobs, script.tasks, time.time(), plan)))
-        with (self.folder / JOBS).open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+        body = json.dumps(asdict(Submitted(script.name, jobs, script.tasks, time.time(), plan)))
+        Posix(self.folder).put(f"{JOBS}/{script.name}.json", body.encode())
         return jobs
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHAIN = "SIKU_CHAIN"  # in a job's environment: the folder of the chain that it is part of
 STOPPED = (RESUMABLE, 128 + 10, 128 + 15)  # statuses of a clean stop, and of SIGUSR1 and SIGTERM before the handlers
-LOGS, ATTEMPTS = "logs", "attempts"
+ATTEMPTS = "attempts"
 SIKU = (sys.executable, "-P", "-m", "pipelines.cli.main")
 
 
@@ -98,6 +98,7 @@ cd {shlex.quote(str(Path.cwd()))} || exit 1
 name={script.name} job=${{SLURM_JOB_ID:-}} attempt=1 began=$(date +%s)
 index=$((${{1:-0}} + ${{SLURM_ARRAY_TASK_ID:-0}}))
 record="${CHAIN}/{ATTEMPTS}/$name.$index"
+mkdir -p "${CHAIN}/{ATTEMPTS}"
 while [ -e "$record.$attempt" ]; do attempt=$((attempt + 1)); done
 note() {{  # status of this attempt, null while it runs
   printf '{{"script": "%s", "index": %d, "attempt": %d, "job": "%s", "nodes": "%s", "began": %d, "status": %s}}\\n' \\
@@ -123,7 +124,7 @@ def _options(script: Script, cluster: "Cluster", folder: Path, run: str) -> Mapp
     options = {
         "job-name": f"siku-{script.name}",
         "comment": f"siku run {run}",
-        "output": str(folder / LOGS / f"{script.name}-{each}.log"),
+        "output": str(folder / f"{script.name}-{each}.log"),
         "open-mode": "append",
         "nodes": str(script.nodes),
         "ntasks-per-node": str(script.ranks),

@@ -1,16 +1,18 @@
 """`siku status` and `siku cancel`: the jobs of a chain as the scheduler and their own records tell of them."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipelines.engine.files import Posix
 from pipelines.engine.store import Store
 from pipelines.engine.work import load, pending
 from pipelines.graph.records import INTENT, intent_of
 from pipelines.launch import slurm
 from pipelines.launch.chain import FOLDER, JOBS, Submitted, attempts, submissions
-from pipelines.launch.script import LOGS, STOPPED
+from pipelines.launch.script import STOPPED
 from pipelines.launch.share import LaunchError
 
 LAST = 3  # lines of a log
@@ -18,9 +20,12 @@ LAST = 3  # lines of a log
 
 def chain_of(root: Path, run: str) -> Path:
     """The folder of a run's chain, or of the one handed over last. Raises LaunchError."""
-    found = sorted(root.glob(f"runs/*/{FOLDER}/{JOBS}"), key=lambda path: path.stat().st_mtime_ns)
-    names = [path.parents[1].name for path in found]
-    if not found or (run and run not in names):
+    files = Store(root).files
+    times = {
+        name: [e.modified_ns for e in files.list(f"runs/{name}/{FOLDER}/{JOBS}/")] for name in files.folders("runs")
+    }
+    names = sorted((name for name, each in times.items() if each), key=lambda name: max(times[name]))
+    if not names or (run and run not in names):
         known = f"those that were: {', '.join(names)}" if names else "none was"
         raise LaunchError(f"{f'--run {run}: ' if run else ''}no such run in {root} was handed to a cluster; {known}")
     return root / "runs" / (run or names[-1]) / FOLDER
@@ -55,13 +60,19 @@ def _block(folder: Path, submitted: Submitted, queued: Sequence[slurm.Queued]) -
     yield line
     for reason in dict.fromkeys(one.reason for one in queued if one.state == "PENDING"):
         yield f"  waits: {reason}"
-    if submitted.plan and queued and Path(submitted.plan).exists():
+    if submitted.plan and queued and _is_there(Path(submitted.plan)):
         plan, items = load(Path(submitted.plan))
         yield f"  {len(items) - len(pending(plan.job, plan.phase))} of {len(items)} items committed"
     if queued or any(status != 0 for status in latest.values()):
-        logs = sorted((folder / LOGS).glob(f"{submitted.script}-*.log"), key=lambda path: path.stat().st_mtime_ns)
-        for text in logs[-1].read_text("utf-8", "replace").splitlines()[-LAST:] if logs else ():
+        files = Posix(folder)
+        logs = [each for each in files.list() if re.fullmatch(rf"{re.escape(submitted.script)}-[\d_]+\.log", each.key)]
+        last = max(logs, key=lambda each: each.modified_ns, default=None)
+        for text in files.read(last.key).decode("utf-8", "replace").splitlines()[-LAST:] if last else ():
             yield f"  | {text}"
+
+
+def _is_there(path: Path) -> bool:
+    return Posix(path.parent).head(path.name) is not None
 
 
 def state(status: int | None) -> str:

@@ -17,7 +17,6 @@ BODIES = {"plain": 'run bash -c "exit $CODE"; status=$?\n'}
 def written(folder: Path, cluster: Cluster, **of: object) -> Path:
     """A script in a chain's folder."""
     script = Script("01-特征.scatter", BODIES["plain"], Resources(minutes=7, options={"constraint": "a b"}), **of)
-    (folder / "attempts").mkdir(parents=True, exist_ok=True)
     path = folder / "job.sh"
     path.write_text(text(script, cluster, folder, "my run"), encoding="utf-8")
     return path
