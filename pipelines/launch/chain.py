@@ -21,7 +21,7 @@ from pipelines.graph import records
 from pipelines.graph.plan import make_plan
 from pipelines.graph.run import Elsewhere
 from pipelines.launch import slurm
-from pipelines.launch.script import ATTEMPTS, CHAIN, STOPPED, Script, link, shares, text, training
+from pipelines.launch.script import AFTER, ATTEMPTS, CHAIN, STOPPED, Script, link, shares, text, training
 from pipelines.launch.share import LaunchError
 from pipelines.stages.train import command_of, train_job
 
@@ -71,7 +71,7 @@ def elsewhere(config: "Config", command: Sequence[str]) -> Elsewhere | None:
         return None  # the second: a link's script, run by bash
     if within and here:
         chain = Chain(config, tuple(command), Path(here))
-        chain.check_last()
+        chain.check(os.environ.get(AFTER, ""))
         return chain
     plan = make_plan(config)
     if plan.graph is not None and all(plan.found(stage) is not None for stage in plan.stages()):
@@ -111,19 +111,15 @@ class Chain:
         queued = slurm.queue(set(earlier))
         slurm.cancel(sorted({each.job for each in queued if each.barred}))
         live = sorted({each.job for each in queued if not each.barred}, key=int)
-        raise HandedOver(_told(live or [self._link(self.command, ())]), "the run")
+        raise HandedOver(_told(live or [self._link(self.command)]), "the run")
 
-    def check_last(self) -> None:
-        """Raise LaunchError if what this link comes after has failed; where it was stopped, the rest is pending."""
-        last = next((each for each in reversed(submissions(self.folder)) if each.label != "run"), None)
-        if last is None:
-            return
-        latest = {each["index"]: each for each in attempts(self.folder, last.script)}
+    def check(self, after: str) -> None:
+        """Raise LaunchError if the script that a link comes after failed; if it was stopped, the rest is pending."""
+        latest = {each["index"]: each for each in attempts(self.folder, after)} if after else {}
         for index, each in latest.items():
             if each["status"] not in (None, 0, *STOPPED):
-                share = f", share {index}," if last.tasks else ""
                 raise LaunchError(
-                    f"{last.script}{share} ended with status {each['status']}; its log is in {self.folder}"
+                    f"{after}, share {index}, ended with status {each['status']}; its log is in {self.folder}"
                 )
 
     def phase(self, job: Job, phase: Phase) -> None:
@@ -175,11 +171,10 @@ class Chain:
             )
         jobs = self._submit(script, plan=plan)
         again = ["run.snapshot=latest"] if self.config.run.snapshot == "new" else []
-        raise HandedOver(_told([*jobs, self._link([*self.command, *again], jobs)]), what)
+        raise HandedOver(_told([*jobs, self._link([*self.command, *again], jobs, script.name)]), what)
 
-    def _link(self, command: Sequence[str], after: Sequence[str]) -> str:
-        script = self._script("run", link(command), self.config.cluster.link)
-        return self._submit(script, after)[0]
+    def _link(self, command: Sequence[str], after: Sequence[str] = (), script: str = "") -> str:
+        return self._submit(self._script("run", link(command, script), self.config.cluster.link), after)[0]
 
     def _submit(self, script: Script, after: Sequence[str] = (), plan: str = "") -> tuple[str, ...]:
         """Submit a script, an array's tasks in as many arrays as the site's limit asks for."""

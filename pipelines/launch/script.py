@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipelines.graph.where import Cluster, Resources
 
 CHAIN = "SIKU_CHAIN"  # in a job's environment: the folder of the chain that it is part of
+AFTER = "SIKU_AFTER"  # in a link's environment: the script it comes after
 STOPPED = (RESUMABLE, 128 + 10, 128 + 15)  # statuses of a clean stop, and of SIGUSR1 and SIGTERM before the handlers
 ATTEMPTS = "attempts"
 SIKU = (sys.executable, "-P", "-m", "pipelines.cli.main")
@@ -42,9 +43,9 @@ class Script:
         return self.name.partition("-")[2]
 
 
-def link(command: Sequence[str]) -> str:
-    """The body of a link: the run's own command."""
-    return f"run {shlex.join([*SIKU, *command[1:]])}; status=$?\n"
+def link(command: Sequence[str], after: str) -> str:
+    """The body of a link: the run's own command, after the script that it waited for, if any."""
+    return f"export {AFTER}={shlex.quote(after)}\nrun {shlex.join([*SIKU, *command[1:]])}; status=$?\n"
 
 
 def shares(plan: Path, tasks: int) -> str:
