@@ -10,10 +10,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from conf.mistakes import sentences
 from conf.overrides import Override, cells, file_of, parse
 from conf.schema import Config
 from conf.search import FOLDER, PACKAGED, ConfigError, Search, unreadable
-from conf.walk import fields
+
+OPEN = "???"  # what a file leaves to its user
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,6 @@ def compose(overrides: Sequence[Override], search: Search = PACKAGED) -> Compose
     for each in overrides:
         if each.action != "choose":
             apply(each, plain, search)
-    for path in _missing(plain, ""):
-        raise ConfigError(f"{path}: missing; set it with {path}=<value>")
     return Composed(plain, {group: name for group, name in choices.items() if not group.startswith("hydra/")})
 
 
@@ -130,13 +130,13 @@ def _paths(value: Mapping[str, Any], prefix: str) -> Iterator[str]:
             yield from _paths(inner, f"{prefix}{key}.")
 
 
-def _missing(value: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    """Keys that a file leaves to its user, by `???`."""
+def _unset(value: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Keys that a file leaves open."""
     for key, inner in value.items():
-        if inner == "???":
+        if inner == OPEN:
             yield f"{prefix}{key}"
         elif isinstance(inner, Mapping):
-            yield from _missing(inner, f"{prefix}{key}.")
+            yield from _unset(inner, f"{prefix}{key}.")
 
 
 def load_cells(overrides: Sequence[str], search: Search = PACKAGED) -> list[Cell]:
@@ -175,52 +175,25 @@ def load(overrides: Sequence[str], search: Search = PACKAGED) -> Config:
 
 
 def validate(container: Mapping[str, Any]) -> Config:
-    """The typed configuration. Raises ConfigError naming every wrong field."""
+    """The typed configuration. Raises ConfigError naming every wrong field, misspelled ones first."""
+    unset = list(_unset(container, ""))
     try:
-        return _adapter().validate_python(dict(container))
+        config = _adapter().validate_python(_set(container))
     except ValidationError as error:
-        raise ConfigError("\n".join(_explained(item, container) for item in error.errors())) from None
+        raise ConfigError("\n".join(sentences(error.errors(), container, unset, Config))) from None
+    if unset:
+        raise ConfigError("\n".join(sentences([], container, unset, Config)))
+    return config
+
+
+def _set(container: Mapping[str, Any]) -> dict[str, Any]:
+    """A container without the fields that are left open."""
+    return {
+        key: _set(value) if isinstance(value, Mapping) else value for key, value in container.items() if value != OPEN
+    }
 
 
 @cache
 def _adapter() -> TypeAdapter[Config]:
     """Built once: this is where plug-ins are loaded. Raises PluginError."""
     return TypeAdapter(Config)
-
-
-def _explained(item: Mapping[str, Any], container: Mapping[str, Any]) -> str:
-    """One line for one pydantic error: path, value, what is wrong, the nearest valid name."""
-    path = _path(item["loc"], container)
-    value = item["input"] if not isinstance(item["input"], dict | list) else "..."
-    if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{path}={value!r}: no such field{_nearest(path)}"
-    if item["type"].startswith("missing"):
-        return f"{path}: missing; set it with {path}=<value>"
-    if item["type"] == "union_tag_invalid":
-        context = item["ctx"]
-        tag, known = context["discriminator"].strip("'"), context["expected_tags"].replace("'", "")
-        return f"{path}.{tag}={context['tag']!r}: none of {known}; if a plug-in brings it, install that"
-    told = item["msg"].removeprefix("Value error, ")
-    return f"{path}={value!r}: {told[0].lower()}{told[1:]}"
-
-
-def _path(location: Sequence[int | str], container: Mapping[str, Any]) -> str:
-    """Pydantic's location without the discriminators it puts in."""
-    out: list[str] = []
-    here: Any = container
-    for index, part in enumerate(location):
-        inside = isinstance(here, Mapping) and part in here
-        discriminator = isinstance(here, Mapping) and part in here.values() and index < len(location) - 1
-        if inside or not discriminator:
-            out.append(str(part))
-            here = here.get(part) if isinstance(here, Mapping) else here
-    return ".".join(out)
-
-
-def _nearest(path: str) -> str:
-    names = list(fields(Config))
-    close = difflib.get_close_matches(path, names, 1, 0.6)
-    last = path.rpartition(".")[2]
-    same = [name for name in names if name.rpartition(".")[2] == last]
-    best = same or close
-    return f"; did you mean {best[0]}?" if best else "; `siku config --search WORD` lists all"

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from corpus.usage import UsageError
 
 if TYPE_CHECKING:
     from yaml import YAMLError
@@ -13,7 +15,7 @@ FOLDER = Path(__file__).resolve().parent
 VARIABLE = "SIKU_CONFIG"
 
 
-class ConfigError(ValueError):
+class ConfigError(UsageError):
     """A configuration that is not one: names the field, the value and the way out."""
 
 
@@ -35,13 +37,16 @@ class Search:
     """
 
     own: Path | None = None
+    named_by: str = field(default="--config-dir", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a folder that is not there, and names that both have."""
         if self.own is None:
             return
         if not self.own.is_dir():
-            raise ConfigError(f"--config-dir {self.own}: no such folder: give one with groups, such as filters/my.yaml")
+            raise ConfigError(
+                f"{self.named_by} {self.own}: no such folder: give one with groups, such as filters/my.yaml"
+            )
         taken = [f"{group}/{name}.yaml" for group, names in _choices(self.own).items() for name in names]
         taken += [path.name for path in self.own.glob("config.yaml")]
         for name in taken:
@@ -101,4 +106,5 @@ PACKAGED = Search()
 def search(folder: str | Path | None = None) -> Search:
     """The packaged files beside those of `folder`, by default of the environment's SIKU_CONFIG."""
     named = folder or os.environ.get(VARIABLE)
-    return Search(Path(named).expanduser().absolute()) if named else PACKAGED
+    by = "--config-dir" if folder else f"the environment's {VARIABLE}"
+    return Search(Path(named).expanduser().absolute(), by) if named else PACKAGED

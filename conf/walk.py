@@ -1,13 +1,67 @@
 """Walks over the types of the schema: names of fields, and how members of unions are told apart."""
 
 import dataclasses
+import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from corpus.plugins import family_of
+from corpus.plugins import family_of, tag_of
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the schema has at a place: of a union the `tag` and the kinds that its members are told apart by, of a
+    dataclass its fields."""
+
+    path: str
+    tag: str = ""
+    kinds: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+
+def declared(root: Any, location: Sequence[int | str]) -> Declared:  # noqa: ANN401
+    """What stands at the location of a pydantic error, among whose parts are the kinds of unions."""
+    hint, names = root, []
+    for part in location:
+        if members := _members(hint):
+            hint = members.get(str(part))
+            continue
+        names.append(str(part))
+        hint = _bare(hint)
+        if _is_schema(hint):
+            hint = typing.get_type_hints(hint, include_extras=True).get(str(part))
+        else:
+            hint = next(iter(typing.get_args(hint)[-1:]), None)
+    path, members = ".".join(names), _members(hint)
+    if members:
+        return Declared(path, next(iter(discriminators(hint)), ""), tuple(members))
+    hint = _bare(hint)
+    return Declared(path, fields=tuple(each.name for each in dataclasses.fields(hint)) if _is_schema(hint) else ())
+
+
+def _is_schema(hint: Any) -> bool:  # noqa: ANN401
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _bare(hint: Any) -> Any:  # noqa: ANN401
+    """A type without annotations and without None."""
+    while typing.get_origin(hint) in (typing.Annotated, typing.Union, types.UnionType):
+        hint = next(each for each in typing.get_args(hint) if each is not type(None))
+    return hint
+
+
+def _members(hint: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Members of a union by their tags; none of what is no union with a discriminator."""
+    if (family := family_of(hint)) is not None:
+        return dict(family.members)
+    tags = [each.discriminator for each in getattr(hint, "__metadata__", ()) if isinstance(each, FieldInfo)]
+    if not (tag := next((each for each in tags if isinstance(each, str)), "")):
+        return {}
+    return {tag_of(member, tag): member for member in typing.get_args(typing.get_args(hint)[0])}
 
 
 def fields(kind: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401

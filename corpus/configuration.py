@@ -1,11 +1,12 @@
 """How a configuration dataclass is declared: frozen, keyword-only, unknown keys refused."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass as _dataclass
 from pathlib import Path
 from typing import TypeVar, cast, dataclass_transform
 
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict
 from pydantic.dataclasses import dataclass as _pydantic_dataclass
 from pydantic_core import CoreSchema, core_schema
 
@@ -17,6 +18,17 @@ class Doc:
     """The doc line of a field: `field: Annotated[float, Doc("share of lines")]`."""
 
     text: str
+
+
+def form(pattern: str, words: str) -> AfterValidator:
+    """Refuses a text of another form than `pattern`, and says in `words` what it must be."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {words}")
+        return value
+
+    return AfterValidator(check)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

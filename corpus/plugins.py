@@ -15,11 +15,13 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
+from corpus.usage import UsageError
+
 GROUPS = ("siku.sources", "siku.edits", "siku.measures", "siku.keys", "siku.rules", "siku.stages")
 HEAVY = ("torch", "megatron", "apache_beam", "numba")  # help, config, plan and a warm run do without them
 
 
-class PluginError(ValueError):
+class PluginError(UsageError):
     """A plug-in that cannot be used: names its distribution and the way out."""
 
 

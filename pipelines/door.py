@@ -30,6 +30,7 @@ from conf.search import ConfigError, Search, search
 from pipelines.graph.imported import start_from as start_from
 from pipelines.graph.keep_record import keep_record
 from pipelines.graph.plan import make_plan
+from pipelines.graph.records import store_root
 from pipelines.graph.run import Session, run_plan
 from pipelines.graph.stage_log import StageLog
 from pipelines.graph.where import Site
@@ -180,13 +181,13 @@ def runs(store: str | Path | None = None) -> list[FinishedRun]:
 def open_run(name: str = "", store: str | Path | None = None) -> FinishedRun:
     """A finished run by name, the latest by default; `store` is the folder that `site.store` names, else its default.
 
-    Raises StoreError for a store without runs, and for a name that it has not, naming those it has.
+    Raises NoRunError for a store without runs, and for a name that it has not, naming those it has.
     """
     return FinishedRun(open_history(_root(store), name))
 
 
 def _root(store: str | Path | None) -> Path:
-    return Path(Site().store if store is None else store).expanduser().absolute()
+    return store_root(Site().store if store is None else store)
 
 
 def run(

@@ -11,6 +11,8 @@ from corpus.configuration import Doc, configuration
 from pretrain.config import Evaluation, Layout, Mixture, Model, Precision, Train, Watch
 from pretrain.parallel.launch import RESUMABLE as RESUMABLE
 
+REFUSED = 2  # exit status of a process that was asked for what cannot be, and did nothing
+
 Shards = Annotated[Mapping[str, tuple[str, ...]], Doc("absolute paths of token shards by component")]
 
 LOG_LEVELS = "SIKU_LOG_LEVELS"  # set where another process reads the log: each line begins with its level

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from corpus.configuration import Doc, FileRef, configuration
+from corpus.configuration import Doc, FileRef, configuration, form
 from corpus.document import canonical_url
 
 
@@ -63,7 +63,7 @@ class CrawlSource:
     max_lost: Annotated[int, Field(ge=1), Doc("requests lost in a row after which a host is given up")] = 10
     user_agent: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z_-]+(/[0-9A-Za-z._-]+)?( [ -~]*)?$"),
+        form(r"[A-Za-z_-]+(/[0-9A-Za-z._-]+)?( [ -~]*)?", "a product and its version in ASCII, such as SikuBot/0.1"),
         Doc("name given to servers; its product token, before any `/`, is looked up in robots.txt"),
     ] = "SikuBot/0.1"
 
@@ -82,7 +82,7 @@ class Politeness:
     hosts_at_once: Annotated[int, Field(ge=1, le=1024), Doc("hosts that one worker asks at the same time")] = 32
     contact: Annotated[
         str,
-        Field(pattern=r"^(|https?://[!-'*-~]+|[!-'*-~]+@[!-'*-~]+)$"),
+        form(r"|https?://[!-'*-~]+|[!-'*-~]+@[!-'*-~]+", "a URL or an e-mail address, such as you@example.org"),
         Doc("URL or e-mail address that the User-Agent names; without it only hosts on loopback are asked"),
     ] = ""
     segment_pages: Annotated[int, Field(ge=1), Doc("URLs asked for after which a WARC segment is closed")] = 200

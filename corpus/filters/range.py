@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from corpus.configuration import Doc, configuration
+from corpus.configuration import Doc, configuration, form
 from corpus.rule import Columns, Judgement
 
 OTHER = "other"
@@ -32,7 +32,11 @@ class RangeRule:
 
     rule: Literal["range"] = "range"
     order: Annotated[int, Doc("place among the rules; the first to fail names the reason")]
-    column: Annotated[str, Field(pattern=r"^\w+\.\w+$"), Doc("what is judged, as measure.column")]
+    column: Annotated[
+        str,
+        form(r"\w+\.\w+", "a measure and its column, such as length.words"),
+        Doc("what is judged, as measure.column"),
+    ]
     minimum: Annotated[dict[str, float], Doc("smallest value kept, by language")] = Field(default_factory=dict)
     maximum: Annotated[dict[str, float], Doc("largest value kept, by language")] = Field(default_factory=dict)
 

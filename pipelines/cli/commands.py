@@ -6,13 +6,12 @@ import traceback
 from pathlib import Path
 
 from conf.load import load
-from conf.search import ConfigError, Search, search
-from corpus.plugins import PluginError
+from conf.search import Search, search
+from corpus.usage import UsageError
 from pipelines import door
 from pipelines.engine.failures import says_all
 from pipelines.engine.store import StoreError
-from pipelines.graph.checks import PlanError
-from pipelines.graph.recipe import RecipeError
+from pipelines.graph.records import store_root
 from pipelines.past.export import ExportError
 from pipelines.past.samples import printable
 from pipelines.report import terminal
@@ -35,7 +34,7 @@ def report_failure(error: Exception) -> int:
     elif not (says_all(error) or isinstance(error, FileNotFoundError)):
         traceback.print_exception(error)
     say(f"siku: {error}")
-    return 2 if isinstance(error, ConfigError | PluginError | RecipeError | PlanError) else 1
+    return 2 if isinstance(error, UsageError) else 1
 
 
 def searched(options: argparse.Namespace) -> Search:
@@ -45,7 +44,7 @@ def searched(options: argparse.Namespace) -> Search:
 
 def store_of(options: argparse.Namespace, overrides: list[str]) -> Path:
     """The store of a verb that reads finished runs."""
-    return Path(load(overrides, searched(options)).site.store)
+    return store_root(load(overrides, searched(options)).site.store)
 
 
 def run(options: argparse.Namespace, overrides: list[str]) -> int:
@@ -112,9 +111,12 @@ def explain(options: argparse.Namespace, overrides: list[str]) -> int:
     """Say why a document, a step or a rule did what it did."""
     opened = door.open_run(options.run, store_of(options, overrides))
     explanation = opened.explain(doc=options.doc, step=options.step, rule=options.rule, raw=options.raw)
+    if not explanation.found:
+        say(f"siku: {explanation}")
+        return 2
     for line in explanation.lines:
         out(line)
-    return 0 if explanation.found else 1
+    return 0
 
 
 def export(options: argparse.Namespace, overrides: list[str]) -> int:

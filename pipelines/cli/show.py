@@ -8,7 +8,7 @@ from pathlib import Path
 from conf.load import compose, load
 from conf.overrides import parse
 from conf.schema import WHAT, Config
-from conf.search import FOLDER, Search, shown
+from conf.search import FOLDER, ConfigError, Search, shown
 from pipelines.cli.settings import Key, Layer, alternatives, file_layer, keys, override_layer, setter
 from pipelines.door import runs
 from pipelines.graph.records import intents, summary_of
@@ -20,7 +20,7 @@ Out = Callable[[str], None]
 
 
 def show_config(path: str, word: str, overrides: Sequence[str], search: Search, out: Out) -> int:
-    """Print the keys below `path` whose name or doc line holds `word`; 1 if there are none."""
+    """Print the keys below `path` whose name or doc line holds `word`. Raises ConfigError for none."""
     config, layers = load(overrides, search), config_layers(overrides, search)
     found = list(keys(config))
     if path or word:
@@ -38,8 +38,8 @@ def show_config(path: str, word: str, overrides: Sequence[str], search: Search, 
             out(line)
     if not wanted and not chosen:
         near = difflib.get_close_matches(path or word, [key.path for key in found], 3, 0.4)
-        out(f"no key matches {path or word!r}" + (f"; near it: {', '.join(near)}" if near else ""))
-        return 1
+        way = f"near it: {', '.join(near)}" if near else "`siku config` lists all"
+        raise ConfigError(f"no key matches {path or word!r}; {way}")
     return 0
 
 

@@ -137,6 +137,14 @@ def is_file(path: Path) -> bool:
     return path.exists() and not path.is_dir()
 
 
+def try_folder(path: Path) -> None:
+    """Raise OSError where there is no such folder and none can be made; nothing is left behind."""
+    missing = [each for each in (path, *path.absolute().parents) if not each.exists()]
+    if missing:
+        missing[-1].mkdir()
+        missing[-1].rmdir()
+
+
 def _file_above(path: Path) -> Path:
     return next((parent for parent in path.parents if is_file(parent)), path)
 

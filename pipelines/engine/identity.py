@@ -16,6 +16,7 @@ from importlib import metadata
 
 from corpus.configuration import FileRef
 from corpus.shard import FORMAT_VERSION
+from corpus.usage import UsageError
 from pipelines.engine.distribution import distributions_of
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -49,6 +50,14 @@ class UnencodableError(TypeError):
     """A WHAT value without one canonical encoding."""
 
 
+class NoFileError(UsageError):
+    """A file that WHAT names and that is not there; `path` is the field."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path, self.message = path, message
+
+
 def encode(value: object, file_hash: FileHash, path: str = "what") -> Json:
     """JSON with one spelling per meaning; dataclasses carry their type's own name and version.
 
@@ -58,7 +67,10 @@ def encode(value: object, file_hash: FileHash, path: str = "what") -> Json:
     Raises UnencodableError naming the field.
     """
     if isinstance(value, FileRef):
-        return {"$file": file_hash(value)}
+        try:
+            return {"$file": file_hash(value)}
+        except FileNotFoundError as error:
+            raise NoFileError(path, str(error)) from None
     if isinstance(value, StageName):
         return {"$stage": "by its digest, among the inputs"}
     if isinstance(value, RunName):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from corpus.usage import UsageError
 from pipelines.engine.failures import ItemFailedError, first_failure, forget_failures
 from pipelines.engine.stage import Item, Job, Phase
 from pipelines.engine.work import PhasePlan, pending
@@ -48,7 +49,7 @@ class Workers:
             )
 
 
-class RunnerError(ValueError):
+class RunnerError(UsageError):
     """A way to run Beam that loses data, or does not exist."""
 
 

@@ -11,19 +11,23 @@ from corpus.crawling.source import Crawl, CrawlSource
 from corpus.filters import LanguageRule
 from corpus.order import OrderError, check_mixture
 from corpus.sources.capture import SourceError
+from corpus.usage import UsageError
 from pipelines.engine import roles
+from pipelines.engine.files import try_folder
 from pipelines.engine.identity import differences
 from pipelines.engine.roles import Role
+from pipelines.engine.runner import Workers
 from pipelines.engine.stage import Stage
-from pipelines.engine.store import Artifact, StoreError
+from pipelines.engine.store import Artifact, Store, StoreError
 from pipelines.graph.finished import Finished
 from pipelines.graph.recipe import RecipeError
-from pipelines.graph.records import intents, named, record_of
+from pipelines.graph.records import intents, named, record_of, store_root
 from pipelines.stages.extract import ExtractStage
 from pipelines.stages.filter import FilterStage
 from pipelines.stages.split import SplitStage
 from pipelines.stages.tokenize import TokenizeStage
 from pipelines.stages.tokenizer import TokenizerStage
+from pipelines.stages.train import TrainWhat, checkpoints
 from pretrain.config import (
     ImportedModelError,
     LayoutError,
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
     from pipelines.graph.where import Site
 
 
-class PlanError(ValueError):
+class PlanError(UsageError):
     """A plan that would fail once it is under way: names the field, the value and the way out."""
 
 
@@ -58,7 +62,12 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
             check_contact(stage, config.site)
         if isinstance(stage.what, ExtractStage) and found(stage) is None:
             check_source(stage.what.input, config.recipe[stage.what.input])
+    site = config.site
+    Workers(site.workers, site.runner, tuple(site.runner_options))  # raises RunnerError
     trains = [stage for stage in wanted if stage.kind == "train"]
+    for stage in trains:
+        if isinstance(stage.what, TrainWhat) and stage.what.train.trunk and found(stage) is None:
+            check_trunk(stage.what.train.trunk, stage.digest, config)
     try:
         if trains:
             check_device(config.layout)
@@ -74,6 +83,18 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
                 check_mixture(config.mixture.weights, config.mixture.rest, names)
     except (LayoutError, OrderError, WatchError, ImportedModelError) as error:
         raise PlanError(str(error)) from None
+
+
+def check_trunk(trunk: str, digest: str, config: "Config") -> None:
+    """Refuse a trunk whose checkpoint is gone, unless the trajectory has begun and needs it no more."""
+    store = Store(Path(config.site.store))
+    start, _, step = trunk.rpartition("@")
+    there = checkpoints(store.directory("train", start))
+    if int(step) not in there and not checkpoints(store.directory("train", digest)):
+        raise PlanError(
+            f"train.trunk={config.train.trunk}: the store has no checkpoint of that step: name one of "
+            f"{', '.join(map(str, there)) or 'another run'}"
+        )
 
 
 def check_source(name: str, source: Any) -> None:  # noqa: ANN401
@@ -160,6 +181,17 @@ def notes(config: "Config") -> list[str]:
     """What may be meant and mostly is not, a sentence each."""
     trains = config.run.until in ("", "train", "evaluate") and config.run.steps > 0
     return schedule_notes(config.train, config.model.sequence_length, config.run.steps) if trains else []
+
+
+def check_store(root: Path) -> None:
+    """Raise PlanError or NoRunError where the store's folder is a file, or is not there and cannot be made."""
+    try:
+        try_folder(store_root(root))
+    except OSError as error:
+        raise PlanError(
+            f"site.store={str(root)!r} cannot be made ({error.strerror}): set site.store to a folder that "
+            "can be written"
+        ) from None
 
 
 def check_name(root: Path, name: str, what: Mapping[str, Any]) -> None:

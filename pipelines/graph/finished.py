@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from corpus.usage import UsageError
 from pipelines.engine import roles
 from pipelines.engine.identity import Json, RunName
 from pipelines.engine.roles import Role
@@ -17,7 +18,7 @@ Records = Mapping[str, Mapping[str, Any]]  # stages of a run's record by name
 ReadRun = Callable[[str], Records]
 
 
-class RunError(ValueError):
+class RunError(UsageError):
     """A finished run that cannot be read on from: names it, what is missing and the way out."""
 
 

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from pipelines.engine.checksum import Checksums
 from pipelines.engine.execute import external
-from pipelines.engine.files import Posix, is_file
+from pipelines.engine.files import Posix
+from pipelines.engine.identity import NoFileError
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import Artifact, Store, load
-from pipelines.graph.checks import PlanError, check, check_end, check_name, nearest
+from pipelines.graph.checks import PlanError, check, check_end, check_name, check_store, nearest
 from pipelines.graph.finished import reader
 from pipelines.graph.quarantined import quarantine_reader
 from pipelines.graph.recipe import Builder, Graph, RecipeError, SnapshotWhat, program, sources_of
 from pipelines.graph.train_what import train_what
 from pipelines.graph.training import is_held_out, with_training
+from pipelines.graph.why_new import setting
 from pipelines.stages.train import checkpoint
 
 if TYPE_CHECKING:
@@ -121,8 +123,7 @@ def make_plan(config: "Config", cell: int | None = None) -> Plan:
     Raises PlanError or RecipeError for what cannot be made, or for a name that a run of another WHAT has.
     """
     root = Path(config.site.store)
-    if is_file(root):
-        raise PlanError(f"site.store={str(root)!r} is a file: set site.store to a folder")
+    check_store(root)
     if config.run.name:
         check_name(root, given_name(config, cell), config.what())
     store, checksums = Store(root), Checksums(root / "checksums")
@@ -157,8 +158,19 @@ def _planned(
     # A recipe is checked before a crawl begins, with the crawl in its snapshot's place.
     graph = _graph(config, store.root, checksums, {**stages, **crawls})
     plan = Plan(config, store, checksums, sources, crawls, None if crawls else graph)
-    check(config, plan.stages() if plan.graph else wanted(graph, config.run.until), plan.found)
+    asked = plan.stages() if plan.graph else wanted(graph, config.run.until)
+    for stage in asked:
+        _check_files(stage)
+    check(config, asked, plan.found)
     return plan
+
+
+def _check_files(stage: Stage) -> None:
+    """Raise PlanError for a file that a stage names and that is not there."""
+    try:
+        _ = stage.identity  # encoded once, and kept
+    except NoFileError as error:
+        raise PlanError(f"{setting(stage, error.path)}: {error.message}") from None
 
 
 def latest_snapshot(store: Store, crawl: Stage) -> Artifact | None:

@@ -18,11 +18,16 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from corpus.fault import fault_point
-from pipelines.engine.files import Listed, ReadOnlyError, StoreError, StoreWarning
+from corpus.usage import UsageError
+from pipelines.engine.files import Listed, ReadOnlyError, StoreError, StoreWarning, is_file
 from pipelines.engine.lease import Owner, runs, this_process
 from pipelines.engine.store import Store
 
 RECORD, INTENT, SUMMARY = "run.json", "intent.json", "summary.json"
+
+
+class NoRunError(StoreError, UsageError):
+    """A run or a store that is not there: names it, what there is and the way out."""
 
 
 class _Identity(TypedDict):
@@ -80,6 +85,14 @@ class Intent:
         if running is None:
             return f"in progress or interrupted, by {self.owner}"
         return f"in progress, by {self.owner}" if running else "interrupted"
+
+
+def store_root(path: str | Path) -> Path:
+    """The folder of a store that is to be read, whether it is there or not. Raises NoRunError for a file."""
+    root = Path(path).expanduser().absolute()
+    if is_file(root):
+        raise NoRunError(f"site.store={str(root)!r} is a file: set site.store to a folder")
+    return root
 
 
 def record_of(root: Path, name: str) -> Record:

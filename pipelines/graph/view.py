@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from corpus.usage import UsageError
 from pipelines.engine import roles
 from pipelines.engine.roles import Role
 from pipelines.engine.stage import Stage
 
 
-class RecipeError(ValueError):
+class RecipeError(UsageError):
     """A recipe whose stages do not fit together: names the stage, what it needs and the way out."""
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ByteSize, Field
 
-from corpus.configuration import AbsolutePath, Doc, configuration
+from corpus.configuration import AbsolutePath, Doc, configuration, form
 from corpus.crawling.source import Host, Politeness
 from pipelines.engine.memory import SMALLEST_MEMORY
 from pretrain.config import Watch
@@ -92,7 +92,7 @@ class Run:
 
     name: Annotated[
         str,
-        Field(pattern=r"^([\w-][\w.-]*)?$"),
+        form(r"([\w-][\w.-]*)?", "a folder's name of letters, digits, _, - and dots, with no dot first"),
         Doc("folder under <store>/runs; empty: named after the result's digest"),
     ] = ""
     steps: Annotated[int, Field(ge=0), Doc("training steps; more than are done runs the rest")] = 200

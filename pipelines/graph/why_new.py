@@ -70,10 +70,10 @@ def _difference(stage: Stage, path: str, old: Json, new: Json) -> str:
     role = Role(path.removeprefix("inputs."))
     if role != path:
         return f"input {stage.inputs[role].name if role in stage.inputs else role} changed"
-    return f"{_setting(stage, path)}: {_short(old)} -> {_short(new)}"
+    return f"{setting(stage, path)}: {_short(old)} -> {_short(new)}"
 
 
-def _setting(stage: Stage, path: str) -> str:
+def setting(stage: Stage, path: str) -> str:
     """The configuration key behind a field of a stage's identity."""
     field = path.removeprefix("what.")
     if field == path:  # a version, or a library

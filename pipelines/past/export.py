@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from corpus.shard import sha256_file
+from corpus.usage import UsageError
 from pipelines.engine.files import explained
 from pipelines.past.history import History
 from pipelines.past.tables import Rows, Side, documents, tokens, verdicts
@@ -23,7 +24,7 @@ What = Literal["documents", "verdicts", "tokens"]
 Format = Literal["parquet", "jsonl"]
 
 
-class ExportError(ValueError):
+class ExportError(UsageError):
     """An export that cannot be made: names the run or folder and the way out."""
 
 
@@ -72,9 +73,11 @@ def new_folder(to: Path) -> Iterator[Path]:
     """A temporary folder that becomes `to` when all is written, and is removed when something fails."""
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise ExportError(f"--to {to} is there already and is not an empty folder: give another, or remove it")
-    to.parent.mkdir(parents=True, exist_ok=True)
     temporary = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}")
-    temporary.mkdir()
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise ExportError(f"--to {to} cannot be made ({error.strerror}): give a folder that can be written") from None
     try:
         yield temporary
         temporary.replace(to)

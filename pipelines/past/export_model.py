@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pipelines.engine.files import explained
+from pipelines.engine.files import StoreError, explained
 from pipelines.past.export import ExportError, new_folder, sources
 from pipelines.past.history import History
 from pipelines.past.summary import scores
@@ -18,8 +18,16 @@ from pipelines.past.trained import training
 from pipelines.stages.train import checkpoint
 from pretrain.config import Model, padded_vocabulary
 from pretrain.config.blueprint import parameters
-from pretrain.job import ExportJob
+from pretrain.job import REFUSED, ExportJob
 from pretrain.state.trajectory import recorded
+
+
+class ExportFailedError(RuntimeError):
+    """The process that writes the weights failed. `trace` is its own traceback."""
+
+    def __init__(self, trace: str) -> None:
+        super().__init__(f"the model's weights were not written: {trace.rpartition(chr(10))[2]}")
+        self.trace = trace
 
 
 def export_model(history: History, to: Path) -> dict[str, Any]:
@@ -32,7 +40,7 @@ def export_model(history: History, to: Path) -> dict[str, Any]:
     what = recorded(stage.directory)
     weights = checkpoint(stage.directory, step)
     if weights is None:
-        raise ExportError(f"{stage.directory}/step-{step} is gone: run the same command again")
+        raise StoreError(f"{stage.directory}/step-{step} is gone: run the same command again")
     with new_folder(to) as folder, explained(folder / "export"):
         model = TypeAdapter(Model).validate_python(what["model"])
         job = ExportJob(
@@ -70,8 +78,11 @@ def _weights(job: ExportJob, folder: Path) -> None:
     command = [sys.executable, "-P", "-m", "pretrain.exchange.hugging_face", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     path.unlink()
+    said = done.stderr.strip()
+    if done.returncode == REFUSED:
+        raise ExportError(said.rpartition("\n")[2])
     if done.returncode:
-        raise ExportError(done.stderr.strip().rpartition("\n")[2])
+        raise ExportFailedError(said)
 
 
 def _tokenizer(history: History, folder: Path, model: Model) -> None:

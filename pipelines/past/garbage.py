@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.engine.files import Posix, StoreError
+from pipelines.engine.files import Posix
 from pipelines.engine.lease import KEY as LEASE
 from pipelines.engine.lease import Lease, Watch, holder, runs
 from pipelines.engine.store import MANIFEST, Store
-from pipelines.graph.records import intents, named
+from pipelines.graph.records import NoRunError, intents, named
 from pipelines.past.history import History, histories
 
 Out = Callable[[str], None]
@@ -56,8 +56,7 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
     for intent in intents(root):
         if intent.name != forget:
             out(f"kept for run {intent.name}, {intent.state} (`siku gc --forget {intent.name}`): {intent.command}")
-    word = "reach" if len(kept) != 1 else "reaches"
-    out(f"{total / 1e6:.2f} MB in {len(garbage)} of {len(folders)} stage folders that no run {word}")
+    out(f"{total / 1e6:.2f} MB in {len(garbage)} of {len(folders)} stage folders that no run reaches")
     if not remove:
         out("nothing removed: `siku gc --yes` removes them" if garbage or left else "nothing to remove")
         return 0
@@ -90,13 +89,13 @@ def _left(root: Path, folder: Path) -> list[Path]:
 
 
 def _check_forget(root: Path, name: str) -> None:
-    """Raise StoreError for a run that there is not, or that is in progress."""
+    """Raise NoRunError for a run that there is not, or that is in progress."""
     begun = {intent.name: intent for intent in intents(root)}
     if name not in begun and name not in named(root):
         there = sorted({*begun, *named(root)})
-        raise StoreError(f"--forget {name!r}: {root} holds no such run; it holds {', '.join(there[:8]) or 'none'}")
+        raise NoRunError(f"--forget {name!r}: {root} holds no such run; it holds {', '.join(there[:8]) or 'none'}")
     if name in begun and runs(begun[name].owner):
-        raise StoreError(f"--forget {name!r}: that run is {begun[name].state}: stop it first")
+        raise NoRunError(f"--forget {name!r}: that run is {begun[name].state}: stop it first")
 
 
 def _wanted(root: Path, forget: str) -> set[Path]:

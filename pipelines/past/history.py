@@ -12,7 +12,7 @@ from pipelines.engine.files import Posix
 from pipelines.engine.roles import Role
 from pipelines.engine.stage import Context, Makes
 from pipelines.engine.store import MANIFEST, Artifact, Store, StoreError
-from pipelines.graph.records import SUMMARY, named, record_of, records, summary_of
+from pipelines.graph.records import SUMMARY, NoRunError, named, record_of, records, summary_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,15 +261,15 @@ def histories(root: Path) -> list[History]:
 
 
 def open_run(store_root: Path, name: str) -> History:
-    """A finished run by name, or the latest for an empty name. Raises StoreError naming the runs there are."""
+    """A finished run by name, or the latest for an empty name. Raises NoRunError naming the runs there are."""
     names = named(store_root)
     if not name:
         names = [each.name for each in records(store_root)]
     if not names:
-        raise StoreError(
+        raise NoRunError(
             f"{store_root} holds no finished run: `siku run` makes one, site.store=PATH names another store"
         )
     chosen = name or names[0]
     if chosen not in names:
-        raise StoreError(f"--run {name!r}: {store_root} holds no such run; it holds {', '.join(names[:8])}")
+        raise NoRunError(f"--run {name!r}: {store_root} holds no such run; it holds {', '.join(names[:8])}")
     return History(store_root, chosen, record_of(store_root, chosen).body)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.engine import roles
-from pipelines.engine.files import Posix, free_bytes
+from pipelines.engine.files import free_bytes
 from pipelines.engine.stage import Stage
 from pipelines.engine.store import StoreError
 from pipelines.graph.checks import notes
@@ -14,7 +14,7 @@ from pipelines.graph.plan import Plan
 from pipelines.graph.why_new import earlier_runs, sentence, why_new
 from pipelines.past.history import History, histories
 from pipelines.stages.tokenizer import TokenizerStage
-from pipelines.stages.train import checkpoint
+from pipelines.stages.train import checkpoints
 from pretrain.config import padded_vocabulary
 from pretrain.config.blueprint import training_flops
 from pretrain.config.memory import RankMemory, rank_memory
@@ -154,9 +154,7 @@ def outlooks(plans: Sequence[Plan]) -> list[Outlook]:
 
 def _last_step(plan: Plan, stage: Stage) -> int:
     """The last checkpoint of a trajectory before the step asked for."""
-    folder = plan.store.directory(stage.kind, stage.digest)
-    names = [name.removeprefix("step-") for name in Posix(folder).folders() if name.startswith("step-")]
-    steps = [int(name) for name in names if name.isdecimal() and checkpoint(folder, int(name)) is not None]
+    steps = checkpoints(plan.store.directory(stage.kind, stage.digest))
     return max((step for step in steps if step <= plan.config.run.steps), default=0)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.usage import UsageError
 from pipelines.engine import roles
 from pipelines.engine.store import Artifact, StoreError, shard_name
 from pipelines.past.history import History, Past
@@ -51,11 +52,11 @@ VERDICTS = pa.schema(
 )
 
 
-class TooEarlyError(ValueError):
+class TooEarlyError(UsageError):
     """A run that stopped before what is asked of it: names the run and the way out."""
 
 
-class RestrictedError(ValueError):
+class RestrictedError(UsageError):
     """What holds personal data, asked for without saying so: names the run and the way out."""
 
 

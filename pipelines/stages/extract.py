@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.configuration import Doc, configuration
+from corpus.configuration import Doc, configuration, form
 from corpus.document import DOCUMENT, byte_sizes, raw_ids
 from corpus.extract.documents import DEAD, Extract, extract
 from corpus.sources.capture import Piece
@@ -58,7 +58,7 @@ class ExtractStage:
     input: Annotated[StageName, Doc("the source")]
     source: Annotated[
         str,
-        Field(pattern=r"^[\w-]*$"),
+        form(r"[\w-]*", "letters, digits, _ and -"),
         Doc(
             "name the documents carry as their source, by which records without a URL are known; empty: `input`'s name"
         ),

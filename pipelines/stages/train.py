@@ -100,6 +100,12 @@ def checkpoint(directory: Path, step: int) -> Path | None:
     return directory / name if Posix(directory).head(f"{name}/{MANIFEST}") is not None else None
 
 
+def checkpoints(directory: Path) -> list[int]:
+    """Steps of a trajectory that have a committed checkpoint, in order."""
+    names = [name.removeprefix("step-") for name in Posix(directory).folders() if name.startswith("step-")]
+    return sorted(int(name) for name in names if name.isdecimal() and checkpoint(directory, int(name)) is not None)
+
+
 def train_job(context: Context, digest: str) -> TrainJob:
     """What the trainer is told, to take a trajectory to its target step."""
     where: TrainWhere = context.where["train"]

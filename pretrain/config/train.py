@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from corpus.configuration import Doc, FileRef, configuration
+from corpus.configuration import Doc, FileRef, configuration, form
 from pretrain.config.optimizer import AdamW, Optimizer
 from pretrain.config.schedule import BatchStage, Constant, Cosine, Linear, Ramp, Schedule, WarmupStableDecay
 
-TRUNK = r"^([^@]+@\d+)?$"
+TRUNK = r"([^@]+@\d+)?"
 
 
 @configuration
@@ -48,7 +48,7 @@ class Train:
     healing: Annotated[Healing, Doc("steps that are not taken")] = Field(default_factory=Healing)
     trunk: Annotated[
         str,
-        StringConstraints(pattern=TRUNK),
+        form(TRUNK, "a run and its step, such as mine@100"),
         Doc("start from another run's checkpoint: <run>@<step>; empty: from drawn weights"),
     ] = ""
 

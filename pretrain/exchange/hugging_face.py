@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 
 from pretrain.config import Model, padded_vocabulary
 from pretrain.config.blueprint import Weight, blueprint
-from pretrain.exchange.architecture import Foreign, Part, architecture
-from pretrain.job import ExportJob, read_job
+from pretrain.exchange.architecture import ExchangeError, Foreign, Part, architecture
+from pretrain.job import REFUSED, ExportJob, read_job
 from pretrain.state.checkpoint import Checkpoint
 
 Floats = npt.NDArray[np.float32]
@@ -96,11 +96,15 @@ def _named(folder: Path, where: Mapping[str, str], size: int) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the folder of a job file."""
+    """Write the folder of a job file; REFUSED, and one sentence, for a model that has no such form."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m pretrain.exchange.hugging_face JOB.json\n")
         return 2
-    write(read_job(Path(arguments[0]), ExportJob))
+    try:
+        write(read_job(Path(arguments[0]), ExportJob))
+    except ExchangeError as error:
+        sys.stderr.write(f"{error}\n")
+        return REFUSED
     return 0
 
 

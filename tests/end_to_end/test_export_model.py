@@ -51,10 +51,10 @@ def test_what_cannot_be_exported_is_said(small, tmp_path):
     at = ("--to", str(tmp_path / "x"), "--run", "small", f"site.store={small.root}")
     for what, form in (("model", "parquet"), ("tokens", "hf")):
         ended = siku("export", "--what", what, "--format", form, *at)
-        assert ended.code == 1 and f"--what {what} has no --format {form}: a model's is hf" in ended.said
+        assert ended.code == 2 and f"--what {what} has no --format {form}: a model's is hf" in ended.said
     (tmp_path / "x").write_text("")
     ended = siku("export", *MODEL, *at)
-    assert ended.code == 1 and "is there already and is not an empty folder" in ended.said
+    assert ended.code == 2 and "is there already and is not an empty folder" in ended.said
 
 
 def test_a_run_starts_from_an_exported_model(folder, small, tmp_path):

@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 def explained(folder, store, key):
     ended = siku("explain", "--doc", key, f"site.store={folder / store}")
-    return ended.code, ended.out.splitlines()
+    return ended.code, (ended.out or ended.said.removeprefix("siku: ")).splitlines()
 
 
 def test_a_path_is_found_as_typed(folder, monkeypatch):
@@ -42,8 +42,8 @@ def test_a_path_is_found_as_typed(folder, monkeypatch):
 def test_what_a_path_does_not_tell(folder, monkeypatch):
     monkeypatch.chdir(folder)
     code, lines = explained(folder, "lines", "a.jsonl")
-    assert code == 1 and lines[0].startswith("a.jsonl: run extract-") and "has never seen it" in lines[0]
+    assert code == 2 and lines[0].startswith("a.jsonl: run extract-") and "has never seen it" in lines[0]
     assert lines[1:] == ["the source web (jsonl) may hold more than one document a file: name one as web:RECORD"]
     for key in ("site/手册/none.html", "../elsewhere.html", "/", ""):
         code, lines = explained(folder, "plain", key)
-        assert code == 1 and len(lines) == 1, key
+        assert code == 2 and len(lines) == 1, key

@@ -127,8 +127,8 @@ def test_explain_a_document(built: Built, spelling: str) -> None:
 
 def test_explain_an_unknown_document(built: Built) -> None:
     ended = siku("explain", "--doc", "http://help.sample/帮助?章=一", "--run", "built", built.arguments[0])
-    assert ended.code == 1
-    assert "http://help.sample/帮助?章=一: run built has never seen it" in ended.out
+    assert ended.code == 2 and ended.out == ""
+    assert ended.said.startswith("siku: http://help.sample/帮助?章=一: run built has never seen it")
 
 
 def test_explain_a_step_and_a_rule(built: Built) -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 import pipelines
 from conf.overrides import parse, written
 from conf.search import PACKAGED, ConfigError
+from corpus.usage import UsageError
 from pipelines import FinishedRun, door, open_run, plan, plan_sweep, run, runs
-from pipelines.engine.store import StoreError
 from pipelines.graph.checks import PlanError
 from pipelines.graph.recipe import RecipeError
+from pipelines.graph.records import NoRunError
 from pipelines.past.explain import explain
 from pipelines.past.export import ExportError
 from pipelines.past.tables import RestrictedError
@@ -116,7 +117,7 @@ def mistakes(root):
     yield plan, wrong, ("plan", *wrong), RecipeError
     weights = ("mixture.weights.fr=1", f"site.store={root}")
     yield plan, weights, ("plan", *weights), PlanError
-    yield open_run, ("none", root), ("explain", "--doc", "x", "--run", "none", f"site.store={root}"), StoreError
+    yield open_run, ("none", root), ("explain", "--doc", "x", "--run", "none", f"site.store={root}"), NoRunError
     asked = ("export", "--what", "tokens", "--format", "jsonl", "--to", str(root), f"site.store={root}")
     yield lambda: open_run("", root).export("tokens", "jsonl", root), (), asked, ExportError
 
@@ -127,7 +128,7 @@ def test_a_mistake_is_an_exception_with_the_command_lines_sentence(small):
             function(*asked)
         ended = siku(*words)
         assert ended.said == f"siku: {caught.value}\n" and "\n" not in str(caught.value), words
-        assert ended.code == (2 if kind in (ConfigError, RecipeError, PlanError) else 1)
+        assert ended.code == 2 and isinstance(caught.value, UsageError)
 
 
 def test_what_is_no_side_and_no_override_is_said(small, tmp_path):

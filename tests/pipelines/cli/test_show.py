@@ -11,7 +11,7 @@ import pytest
 
 import conf
 from conf.load import load
-from conf.search import PACKAGED, Search
+from conf.search import PACKAGED, ConfigError, Search
 from pipelines.cli.settings import flat, keys, members, override_layer, setter, text_of
 from pipelines.cli.show import config_layers, list_runs, show_config
 from pipelines.past.summary import Spent
@@ -121,9 +121,10 @@ def test_config_search_and_groups():
 
 
 def test_config_of_no_key_names_the_nearest():
-    status, text = said(show_config, "train.optimizer.lrr", "", [], PACKAGED)
-    assert status == 1 and "train.optimizer.lr" in text
-    assert said(show_config, "", "zzzzzz", [], PACKAGED)[0] == 1
+    with pytest.raises(ConfigError, match=r"^no key matches 'train.optimizer.lrr'; near it: train\.optimizer\.lr"):
+        said(show_config, "train.optimizer.lrr", "", [], PACKAGED)
+    with pytest.raises(ConfigError, match=r"^no key matches 'zzzzzz'; `siku config` lists all$"):
+        said(show_config, "", "zzzzzz", [], PACKAGED)
 
 
 def test_members_of_unions():

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from corpus import fault
+from pipelines import open_run
 from pipelines.cli.main import main
+from pipelines.graph.records import NoRunError
 from tests.permissions import obey_permissions
 
 HOME = Path(__file__).resolve().parents[3]
@@ -19,6 +21,7 @@ RECIPE = "recipe={source: {kind: jsonl, path: FILE}, extract: {kind: extract, in
 PROGRAM = """
 import sys, json
 from pipelines.cli.main import main
+from pipelines.graph.records import NoRunError
 for arguments in json.loads(sys.argv[1]):
     print("status", main(arguments), flush=True)
 """
@@ -83,12 +86,20 @@ def test_a_read_only_store_serves_a_finished_run(given, tmp_path):
 def test_a_file_as_store(given, tmp_path, verb):
     (tmp_path / "store").write_text("mine")
     status, _, said = siku(verb, *given)
-    if verb in ("run", "plan"):
-        assert status == 2
-        one_sentence(said, f"{str(tmp_path / 'store')!r} is a file: set site.store to a folder")
-    else:
-        assert "Traceback" not in said and status in (0, 1), said
+    assert status == 2
+    one_sentence(said, f"{str(tmp_path / 'store')!r} is a file: set site.store to a folder")
+    with pytest.raises(NoRunError, match="is a file"):
+        open_run(store=tmp_path / "store")
     assert (tmp_path / "store").read_text() == "mine"
+
+
+def test_a_store_that_cannot_be_made_and_one_that_a_plan_does_not_make(given, tmp_path):
+    for verb in ("plan", "run"):
+        status, _, said = siku(verb, *given[1:] if given[0].startswith("site.store") else given, "site.store=/proc/x/y")
+        assert status == 2
+        one_sentence(said, "site.store='/proc/x/y' cannot be made", "set site.store to a folder that can be written")
+    assert siku("plan", *given, f"site.store={tmp_path / 'a' / 'b'}")[0] == 0
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize("moment", ["extract.gather:write", "extract.scatter:commit"])
