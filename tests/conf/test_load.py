@@ -147,9 +147,9 @@ def test_a_stage_named_as_a_discriminator_is_merged_too(own):
 
 
 def test_what_no_member_of_a_family_answers_to_may_be_a_plugins():
-    told = refused("recipe.filter.rules.x={rule: polite, order: 3}", "recipe.源={kind: dream}")
+    told = refused("recipe.filter.rules.x={rule: nowhere, order: 3}", "recipe.源={kind: dream}")
     assert (
-        "recipe.filter.rules.x.rule='polite': none of flagged, language, listed, range; "
+        "recipe.filter.rules.x.rule='nowhere': none of flagged, language, listed, range; "
         "if a plug-in brings it, install that" in told
     )
     assert "recipe.源.kind='dream': none of crawl, html, " in told and ", extract, edit," in told

@@ -15,7 +15,7 @@ from tests.end_to_end.support import REPOSITORY, TINY, Built, environment, fates
     [
         (("train.optimiser.lr=0.1",), ("train.optimiser", "did you mean train.optimizer")),
         (("recipe.filter.rules.words.minimun.zh=3",), ("recipe.filter.rules.words.minimun", "minimum")),
-        (("model.layers=many",), ("model.layers='many'", "integer")),
+        (("model.layers=many",), ("model.layers='many'", "whole number")),
         (("recipe.split.held_out=1.5",), ("recipe.split.held_out=1.5", "less than 1")),
         (("filters=nonsense",), ("filters=nonsense", "bilingual")),
         (("recipe.clean.input=nowhere",), ("recipe.clean.input='nowhere'", "extract")),
