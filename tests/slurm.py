@@ -21,7 +21,7 @@ from pathlib import Path
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 DAEMONS = ("munged", "slurmctld", "slurmd", "slurmstepd")
 COMMANDS = ("sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
-PATIENCE_S = 60.0  # for anything that a Slurm does at once
+PATIENCE_S = 180.0  # for anything that a Slurm does at once, on a busy machine too
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
