@@ -1,4 +1,4 @@
-"""Runs on a real Slurm of two virtual nodes, from PATH or from Debian's packages; where neither can be had, left out."""
+"""Runs on a real Slurm of two virtual nodes, from PATH or Debian's packages; left out where neither can be had."""
 
 import json
 from collections.abc import Iterator
