@@ -185,8 +185,8 @@ def _watch(ranks: list[subprocess.Popen[bytes]], errors: Path, logs: Path, asked
         if all(code is not None for code in codes):
             return max(code or 0 for code in codes)
         if len(asked) > forwarded:
-            _end(ranks, signal.Signals(asked[-1]) if forwarded == 0 else signal.SIGKILL)
-            forwarded, deadline = len(asked), time.monotonic() + _grace(errors)
+            _end(ranks, signal.Signals(asked[0]) if forwarded == 0 else signal.SIGKILL)
+            forwarded, deadline = forwarded + 1, time.monotonic() + _grace(errors)  # one at a time: a next one kills
         if time.monotonic() > deadline:
             sys.stderr.write(f"the ranks have not stopped in {_grace(errors):.0f} s and are killed; logs: {logs}\n")
             _end(ranks, signal.SIGKILL)

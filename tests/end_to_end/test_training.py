@@ -2,8 +2,8 @@
 
 import json
 import re
+import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from pipelines.past.history import History
 from pipelines.past.trained import training
 from pretrain.state.checkpoint import Checkpoint
 from tests.end_to_end.support import MADE, REPOSITORY, REUSED, Built, command, environment, journal, ok
+from tests.waiting import Pipe
 
 
 def tensors(directory: Path) -> dict[tuple[str, str], bytes]:
@@ -51,18 +52,28 @@ def test_ten_steps_and_then_twenty_equal_twenty(small: Built, tmp_path: Path) ->
 def test_two_processes_make_each_stage_once(small: Built, tmp_path: Path) -> None:
     arguments = [each for each in small.arguments if not each.startswith("site.store")]
     arguments += [f"site.store={tmp_path / '.siku'}", "run.until=tokens", "site.hosts.sample.delay_s=0.02"]
-    processes = []
-    for name in ("one", "other"):
-        with (tmp_path / f"{name}.log").open("w") as log:
-            run = command("run", *arguments, f"run.name={name}")
-            processes.append(
-                subprocess.Popen(run, cwd=REPOSITORY, env=environment(), stdout=subprocess.DEVNULL, stderr=log)
+
+    def start(name: str, log: Path, **more: str) -> subprocess.Popen[bytes]:
+        run = command("run", *arguments, f"run.name={name}")
+        with log.open("w") as file:
+            return subprocess.Popen(
+                run, cwd=REPOSITORY, env=environment(**more), stdout=subprocess.DEVNULL, stderr=file
             )
-        time.sleep(0.3)
-    assert [process.wait() for process in processes] == [0, 0]
-    said = [(tmp_path / f"{name}.log").read_text() for name in ("one", "other")]
+
+    with Pipe(tmp_path / "moments") as moments, Pipe(tmp_path / "other.log") as log:
+        one = start("one", tmp_path / "one.log", SIKU_FAULT="lease:taken:1:stop", SIKU_FAULT_LOG=str(moments.path))
+        while moments.line() != f"lease:taken {one.pid}":
+            pass
+        other = start("other", log.path)
+        try:
+            waited = log.line()
+            while not waited.startswith("waiting for "):
+                waited = log.line()
+        finally:
+            one.send_signal(signal.SIGCONT)
+            assert (one.wait(), other.wait()) == (0, 0)
+        said = [(tmp_path / "one.log").read_text(), "\n".join(log.rest()) + "\n"]
     made = [[name for name, _ in MADE.findall(text)] for text in said]
     assert sorted(made[0] + made[1]) == sorted({*made[0], *made[1]}), made
     assert {*made[0], *made[1]} == {*made[0], *REUSED.findall(said[0]), *made[1]} - {""}
-    waits = [line for text in said for line in text.splitlines() if line.startswith("waiting for ")]
-    assert waits and all(f"process {p.pid}" in "".join(waits) for p in processes[:1] or processes), waits
+    assert f"process {one.pid} " in waited and waited.endswith("is making")

@@ -1,14 +1,14 @@
 """Small programs for the tests of store, lease and runner: importable, as worker processes need them.
 
-`python -c "from tests.pipelines.programs import main; main(ROOT, MODE, PAUSE)"` makes one stage and prints its content
+`python -c "from tests.pipelines.programs import main; main(ROOT, MODE)"` makes one stage and prints its content
 hash.
 """
 
 import hashlib
 import os
+import select
 import signal
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -23,6 +23,7 @@ from pipelines.engine.runner import Workers
 from pipelines.engine.shuffle import Rows, Shuffle, bucket_of
 from pipelines.engine.stage import Context, Item, Job, Phase, Program, Stage, Totals, Work
 from pipelines.engine.store import Attempt, Store, load, sum_tallies
+from tests.waiting import DEADLINE_S
 
 SCHEMA = pa.schema([pa.field("id", pa.binary(16), nullable=False), pa.field("text", pa.large_string(), nullable=False)])
 ITEMS = 6
@@ -39,7 +40,7 @@ SHUFFLE = Shuffle("scatter", {"rows": Rows(SCHEMA, ("id",), by_id)})
 
 @dataclass(frozen=True)
 class What:
-    """What the stage is; `pause` would be WHERE, and is."""
+    """What the stage is; the rest, such as `log`, is WHERE."""
 
     version: ClassVar[int] = 1
     rows: int = 40
@@ -61,6 +62,24 @@ def listening(pid: int) -> list[str]:
     return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in own]
 
 
+def meet(pipe: str) -> None:
+    """Hold the first process at its item until another has come to one, so that neither does all of them.
+
+    The test holds the named pipe. Raises TimeoutError where nobody else comes.
+    """
+    first = Path(f"{pipe}.first")
+    try:
+        with first.open("x") as file:
+            file.write(str(os.getpid()))
+    except FileExistsError:
+        if first.read_text() != str(os.getpid()):
+            Path(pipe).write_text("here\n")
+        return
+    with Path(pipe).open("rb", buffering=0) as held:
+        if not select.select([held], [], [], DEADLINE_S)[0]:
+            raise TimeoutError(f"{pipe}: no other process came")
+
+
 def scatter_item(item: Work, attempt: Attempt) -> None:
     """First phase: rows by bucket of their id, through one scatter file."""
     context = item.context
@@ -75,21 +94,20 @@ def scatter_item(item: Work, attempt: Attempt) -> None:
     if context.where.get("log"):
         with Path(context.where["log"]).open("a") as log:
             log.write(f"{item.name} {os.getpid()}\n")
+    if context.where.get("meet"):
+        meet(context.where["meet"])
     with SHUFFLE.scatter(item, attempt, BUCKETS) as sorters:
         for batch in table_of(context.what, int(item.name)).to_batches():
             sorters["rows"].add(batch)
-    time.sleep(context.where.get("pause", 0))
 
 
 def gather_item(item: Work, attempt: Attempt) -> None:
     """Second phase: one home shard a bucket."""
-    context = item.context
     table = pa.Table.from_batches(SHUFFLE.gather(item, "rows", int(item.name), BUCKETS), SCHEMA)
     attempt.shard(f"documents-{item.name}", [table], SCHEMA)
     count = count_ids(table["id"])
     attempt.tally(Tally(born=count, kept=count))
     attempt.figure("bytes", sum(len(t.encode()) for t in table["text"].to_pylist()))
-    time.sleep(context.where.get("pause", 0))
 
 
 def scatters(job: Job) -> Phase:
@@ -143,7 +161,7 @@ def build(root: Path, mode: str = "plain", *, what: What | None = None, workers:
     return found.content_hash
 
 
-def main(root: str, mode: str, pause: str, workers: str = "1") -> None:
+def main(root: str, mode: str, workers: str = "1") -> None:
     """Make the stage and print its content hash."""
     size = 100 << 20 if workers != "1" else 0
-    print(build(Path(root), mode, workers=int(workers), pause=float(pause), bytes=size, log=f"{root}/log"))
+    print(build(Path(root), mode, workers=int(workers), bytes=size, log=f"{root}/log"))

@@ -3,6 +3,7 @@
 record PATH    saves what the model was fed
 kill POINT     dies by SIGKILL at a point of its choice (`full`: finds the disk full instead)
 differ FIELD   is another job on every rank but the first
+order PIPE     says when it waits for the folder, holds it and joins its groups
 hang STEP      is stopped on the last rank before that step's update
 wreck STEP     turns its weights round after that step
 """
@@ -11,8 +12,12 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,6 +74,42 @@ def arm(point: str) -> None:
         raise ValueError(point)
 
 
+def say_order(path: str) -> None:
+    """Have each rank say its way to the folder and to the groups."""
+    from pretrain.parallel import mesh
+    from pretrain.state import trajectory
+
+    rank = os.environ["RANK"]
+
+    def say(line: str) -> None:
+        with Path(path).open("w") as pipe:
+            pipe.write(f"{rank} {line}\n")
+
+    class Saying(NamedTuple):
+        store: object
+
+        def wait(self, keys: list[str], limit: timedelta) -> None:
+            say(f"waits for {limit.days} days")
+            self.store.wait(keys, limit)
+
+        def set(self, key: str, value: bytes) -> None:
+            say("holds")
+            self.store.set(key, value)
+
+    @contextmanager
+    def owned(directory: Path, tell) -> Iterator[None]:
+        with ownership(directory, lambda line: (tell(line), say("waits"))):
+            yield
+
+    def joined(*arguments):
+        say("joins")
+        return join(*arguments)
+
+    join, ownership, folder = mesh.join, trajectory.ownership, entry._folder
+    mesh.join, trajectory.ownership = joined, owned
+    entry._folder = lambda directory, store, number: folder(directory, Saying(store), number)
+
+
 def after_updates(count: int, harm) -> None:
     """Have something done with the optimizer before its `count`th update, or after it."""
     from pretrain.engine.optimizer import Optimizer
@@ -120,6 +161,8 @@ def main(job: str, action: str, argument: str) -> int:
     if action == "differ" and os.environ.get("RANK", "0") != "0":
         original = entry.read_job
         entry.read_job = lambda *arguments: replace(original(*arguments), **{argument: "other"})
+    if action == "order" and "RANK" in os.environ:
+        say_order(argument)
     status = entry.main([job])
     if action == "record":
         np.save(Path(argument), np.concatenate(seen))

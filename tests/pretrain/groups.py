@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import time
 from datetime import timedelta
 
 import torch
@@ -36,6 +35,9 @@ if __name__ == "__main__":
             except RuntimeError as error:
                 sys.stdout.write(f"{name} timed out: {'imed out' in str(error)}\n")
         sys.stdout.flush()
-        os._exit(0)
-    time.sleep(12)  # never joins the collectives: rank 0 must give up by itself
+        mesh.store.set("tests.given_up", b"")
+        mesh.store.wait(["tests.heard"], timedelta(seconds=30))  # its process keeps the store
+    else:  # never joins the collectives: rank 0 must give up by itself
+        mesh.store.wait(["tests.given_up"], timedelta(seconds=60))
+        mesh.store.set("tests.heard", b"")
     os._exit(0)

@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,23 +102,23 @@ def test_another_run_in_the_folder_is_refused_with_the_differing_fields(tmp_path
     assert "layers" not in str(refused.value)
 
 
-def _hold(directory: Path, held, log: Path) -> None:
+def _hold(directory: Path, held, waited_for, log: Path) -> None:
     with trajectory.ownership(directory, print), log.open("a") as file:
         file.write("in\n")
         file.flush()
         held.set()
-        time.sleep(0.5)
+        waited_for.wait(30)
         file.write("out\n")
 
 
 def test_two_trainers_do_not_share_a_folder(tmp_path: Path):
     context = multiprocessing.get_context("fork")
-    held, log = context.Event(), tmp_path / "log"
-    other = context.Process(target=_hold, args=(tmp_path / "run", held, log))
+    held, waited_for, log = context.Event(), context.Event(), tmp_path / "log"
+    other = context.Process(target=_hold, args=(tmp_path / "run", held, waited_for, log))
     other.start()
     assert held.wait(10)
     said: list[str] = []
-    with trajectory.ownership(tmp_path / "run", said.append):
+    with trajectory.ownership(tmp_path / "run", lambda line: (said.append(line), waited_for.set())):
         assert said == [f"waiting for the trainer that holds {tmp_path / 'run'}"]
         assert log.read_text() == "in\nout\n"
     other.join()

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.pretrain.tools import ROOT
+from tests.waiting import Pipe, gone
 
 LAUNCHER = """
 import sys
@@ -26,11 +27,30 @@ rank, here = int(os.environ["RANK"]), Path(__file__).parent
 def fail(kind, error, trace):
     report_failure(error)
     os._exit(1)
+def say(*words):
+    with (here / "said").open("w") as pipe:
+        pipe.write(" ".join(map(str, (rank, *words))) + "\\n")
+def ask(word):
+    say(word)
+    (here / f"answer-{rank}").read_text()
 sys.excepthook = fail
 die_with_parent()
-(here / f"pid-{rank}.tmp").write_text(str(os.getpid()))
-(here / f"pid-{rank}.tmp").rename(here / f"pid-{rank}")
+say("started", os.getpid())
 """
+
+
+@pytest.fixture(autouse=True)
+def said(tmp_path: Path) -> Iterator[Pipe]:
+    """What ranks say."""
+    with Pipe(tmp_path / "said") as pipe:
+        for rank in range(3):
+            os.mkfifo(tmp_path / f"answer-{rank}")
+        yield pipe
+
+
+def answer(folder: Path, rank: int) -> None:
+    """Let a rank go on that has asked."""
+    (folder / f"answer-{rank}").write_text("")
 
 
 def start(folder: Path, body: str, world: int = 2, least: float | None = None) -> subprocess.Popen[str]:
@@ -46,26 +66,19 @@ def start(folder: Path, body: str, world: int = 2, least: float | None = None) -
     )
 
 
-def pids(folder: Path, world: int = 2) -> list[int]:
+def heard(said: Pipe, word: str, world: int = 2) -> list[str]:
+    """What each rank says with this word, once all have said it."""
+    lines: dict[str, str] = {}
+    while len(lines) < world:
+        rank, now, *more = said.line().split()
+        if now == word:
+            lines[rank] = " ".join(more)
+    return [lines[str(rank)] for rank in range(world)]
+
+
+def pids(said: Pipe) -> list[int]:
     """The ranks' processes, once all have started."""
-    files = [folder / f"pid-{rank}" for rank in range(world)]
-    for _ in range(600):
-        if all(file.exists() for file in files):
-            return [int(file.read_text()) for file in files]
-        time.sleep(0.05)
-    raise AssertionError("ranks did not start")
-
-
-def gone(pid: int) -> bool:
-    """The process has ended (a zombie has)."""
-    for _ in range(200):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.05)
-    return False
+    return [int(pid) for pid in heard(said, "started")]
 
 
 def test_ranks_get_their_places_and_a_rendezvous(tmp_path: Path):
@@ -85,16 +98,28 @@ if rank == 0:
 
 
 @pytest.mark.parametrize("culprit", [0, 1])
-def test_the_first_failing_rank_alone_is_printed_and_the_others_are_stopped(tmp_path: Path, culprit: int):
+def test_the_first_failing_rank_alone_is_printed_and_the_others_are_stopped(
+    tmp_path: Path, said: Pipe, culprit: int
+) -> None:
     # With culprit 0 the victims even raise earlier: an error of one's own still counts before a lost connection.
     body = f"""
+def fail(kind, error, trace):
+    ask("fails")
+    report_failure(error)
+    ask("reported")
+    os._exit(1)
+sys.excepthook = fail
 if rank == {culprit}:
-    time.sleep(0.3)
     raise ValueError("损坏的 shard 7")
-time.sleep({0.6 if culprit else 0.1})
 raise RuntimeError("[gloo] Connection closed by peer [127.0.0.1]:4711")
 """
     process = start(tmp_path, body, 3)
+    heard(said, "fails", 3)
+    for rank in (1, 2, 0) if culprit == 0 else (1, 0, 2):
+        answer(tmp_path, rank)
+        assert said.line() == f"{rank} reported"
+    for rank in range(3):
+        answer(tmp_path, rank)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 1
     assert error.count("Traceback") == 1 and "ValueError: 损坏的 shard 7" in error
@@ -109,9 +134,9 @@ def test_own_errors_need_no_traceback(tmp_path: Path):
     assert error.startswith("LayoutError: layout.tp=3 does not divide: choose 2\n") and "Traceback" not in error
 
 
-def test_a_killed_rank_is_named_and_a_hanging_one_is_ended(tmp_path: Path):
+def test_a_killed_rank_is_named_and_a_hanging_one_is_ended(tmp_path: Path, said: Pipe):
     process = start(tmp_path, "time.sleep(600)\n")
-    first, second = pids(tmp_path)
+    first, second = pids(said)
     os.kill(second, signal.SIGKILL)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 1 and "rank 1 was killed by SIGKILL" in error
@@ -119,7 +144,7 @@ def test_a_killed_rank_is_named_and_a_hanging_one_is_ended(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 85), (signal.SIGUSR1, 85)])
-def test_a_stop_is_passed_on_and_clean(tmp_path: Path, number: int, status: int):
+def test_a_stop_is_passed_on_and_clean(tmp_path: Path, said: Pipe, number: int, status: int):
     body = """
 from pretrain.parallel.launch import STOPS, stop_status
 def stop(received, frame):
@@ -127,13 +152,11 @@ def stop(received, frame):
     sys.exit(stop_status(received))
 for number in STOPS:
     signal.signal(number, stop)
-(here / f"ready-{rank}").write_text("")
+say("ready")
 time.sleep(600)
 """
     process = start(tmp_path, body)
-    pids(tmp_path)
-    while not all((tmp_path / f"ready-{rank}").exists() for rank in range(2)):
-        time.sleep(0.02)
+    heard(said, "ready")
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
     assert process.returncode == status and error == ""
@@ -141,55 +164,65 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize(("told", "status"), [(600.0, 85), (0.0, 1)])
-def test_a_stop_may_take_as_long_as_the_ranks_say(tmp_path: Path, told: float, status: int):
-    """One that needs a second for its checkpoint is killed after .2 s, unless it has said so."""
+def test_a_stop_may_take_as_long_as_the_ranks_say(tmp_path: Path, said: Pipe, told: float, status: int):
+    """One that is still at its checkpoint when the least grace, here none, is over is killed, unless it has said so."""
     body = f"""
 from pretrain.parallel.launch import report_grace
 def stop(received, frame):
-    time.sleep(1)
+    ask("stops")
     sys.exit(85)
 signal.signal(signal.SIGTERM, stop)
 report_grace({told})
-(here / f"ready-{{rank}}").write_text("")
+say("ready")
 time.sleep(600)
 """
-    process = start(tmp_path, body, least=0.2)
-    pids(tmp_path)
-    while not all((tmp_path / f"ready-{rank}").exists() for rank in range(2)):
-        time.sleep(0.02)
+    process = start(tmp_path, body, least=0.0)
+    heard(said, "ready")
     process.send_signal(signal.SIGTERM)
+    if told:
+        heard(said, "stops")
+        for rank in range(2):
+            answer(tmp_path, rank)
     _, error = process.communicate(timeout=60)
     assert process.returncode == status and ("have not stopped in 0 s and are killed" in error) == (status == 1)
 
 
-def test_a_second_signal_kills(tmp_path: Path):
-    body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n(here / f'ready-{rank}').write_text('')\ntime.sleep(600)\n"
+@pytest.mark.parametrize("together", [False, True])
+def test_a_second_signal_kills(tmp_path: Path, said: Pipe, together: bool):
+    body = """
+for number in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, lambda *_: say("asked"))
+say("ready", os.getpid())
+while True:
+    signal.pause()
+"""
     process = start(tmp_path, body)
-    ranks = pids(tmp_path)
-    while not all((tmp_path / f"ready-{rank}").exists() for rank in range(2)):
-        time.sleep(0.02)
+    ranks = [int(pid) for pid in heard(said, "ready")]
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
+    if not together:
+        heard(said, "asked")
+    process.send_signal(signal.SIGUSR1)
     process.communicate(timeout=60)
     assert process.returncode == 1 and all(gone(pid) for pid in ranks)
 
 
-def test_ranks_die_with_the_launcher_and_the_launcher_with_its_parent(tmp_path: Path):
+def test_ranks_die_with_the_launcher_and_the_launcher_with_its_parent(tmp_path: Path, said: Pipe):
     (tmp_path / "rank.py").write_text(RANK + "time.sleep(600)\n")
     parent = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            "import subprocess, sys, time\n"
+            "import subprocess, sys\n"
             f"p = subprocess.Popen([sys.executable, '-c', {LAUNCHER!r}, *sys.argv[1:]])\n"
-            f"open({str(tmp_path / 'launcher')!r}, 'w').write(str(p.pid))\ntime.sleep(600)\n",
+            "print(p.pid, flush=True)\np.wait()\n",
             *(str(tmp_path / "rank.py"), "2", str(tmp_path / "logs")),
         ],
         cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    ranks = pids(tmp_path)
-    launcher = int((tmp_path / "launcher").read_text())
+    launcher, ranks = int(parent.stdout.readline()), pids(said)
     parent.kill()  # the parent alone
     parent.wait()
+    parent.stdout.close()
     assert all(gone(pid) for pid in [launcher, *ranks])

@@ -2,12 +2,12 @@
 
 import fcntl
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from corpus.fault import LOG
 from corpus.shard import open_shard
 from pretrain.config import Mixture
 from pretrain.data.batches import Batches
 from pretrain.state.checkpoint import Checkpoint, CheckpointError
 from tests import forked
 from tests.pretrain.tools import ROOT, VOCABULARY, content, journal, losses, run, small_job, write_job
+from tests.waiting import Pipe
 
 KILLS = ("box:7", "gap", "sync:1", "sync:3", "update:2", "journal:3")
 Job = dict[str, Any]
@@ -75,14 +77,19 @@ def killed(folder: Path) -> tuple[Job, list[tuple[str, int]]]:
 def interrupted(folder: Path) -> tuple[Job, int, str]:
     """Asked to stop in the middle of a long run."""
     job, path = make(folder, "stopped", steps=100_000, checkpoint_every=100_000)
-    process = forked.Served(
-        [sys.executable, "-m", "pretrain.train", str(path)], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
-    log = Path(job["directory"]) / "journal.jsonl"
-    while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") > 3):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=120)
+    with Pipe(folder / "moments") as moments:
+        process = forked.Served(
+            [sys.executable, "-m", "pretrain.train", str(path)],
+            cwd=ROOT,
+            env={**os.environ, LOG: str(moments.path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(5):  # at the fifth row, four are written
+            while moments.line() != f"train.journal:row {process.pid}":
+                pass
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=120)
     return job, process.returncode, error
 
 
@@ -102,19 +109,16 @@ def foreign(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
     return job, run(path)
 
 
-def waiting(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
-    """Two ranks find the folder held by another, for longer than any group of theirs may wait."""
+def waiting(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str], list[str], list[str]]:
+    """Two ranks find the folder held by another; what they say of it before it is free, and after."""
     job, path = make(folder, "waiting", steps=1, layout={"device": "cpu", "dp": 2, "micro_batch": 2, "timeout_s": 5})
     Path(job["directory"]).mkdir()
-    with (Path(job["directory"]) / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        process = forked.Served(
-            [sys.executable, "-m", "pretrain.train", str(path)], cwd=ROOT, stderr=subprocess.PIPE, text=True
-        )
-        said = "".join(iter(process.stderr.readline, f"waiting for the trainer that holds {lock.name[:-5]}\n"))
-        time.sleep(8)
-    _, error = process.communicate(timeout=120)
-    return job, subprocess.CompletedProcess([], process.returncode, "", said + error)
+    with Pipe(folder / "order") as order, ThreadPoolExecutor(1) as pool:
+        with (Path(job["directory"]) / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = pool.submit(drive_two, path, "order", str(order.path))
+            before = sorted(order.line() for _ in range(2))
+        return job, done.result(), before, order.rest()
 
 
 def differing(folder: Path) -> tuple[Job, subprocess.CompletedProcess[str]]:
@@ -307,8 +311,10 @@ def test_another_runs_checkpoint_is_refused(runs):
 
 
 def test_waiting_for_the_folder_kills_no_group(runs):
-    job, done = runs["waiting"]
+    job, done, before, after = runs["waiting"]
     assert done.returncode == 0, done.stderr
+    assert before == ["0 waits", "1 waits for 365 days"]  # no group, which could run into its timeout, is joined yet
+    assert after[0] == "0 holds" and sorted(after[1:]) == ["0 joins", "1 joins"]
     assert [row["step"] for row in journal(job)] == [1]
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from corpus.configuration import FileRef
 from pipelines.engine import checksum
 from pipelines.engine.checksum import Checksums
+from tests.waiting import until
 
 OLD = 1_600_000_000
 
@@ -71,10 +71,14 @@ def test_a_warm_plan_reads_nothing_and_a_changed_file_only_itself(tmp_path, read
 def test_a_file_rewritten_with_its_old_time_is_read_again(tmp_path):
     reference = write(tmp_path / "a", "1")
     first = Checksums(tmp_path / "cache")(reference)
-    inode = (tmp_path / "a").stat().st_ino
-    time.sleep(0.05)  # more than a tick of the file system's clock
-    write(tmp_path / "a", "2")
-    assert (tmp_path / "a").stat().st_ino == inode
+    before = (tmp_path / "a").stat()
+
+    def rewritten() -> bool:  # in a later tick of the file system's clock
+        write(tmp_path / "a", "2")
+        return (tmp_path / "a").stat().st_ctime_ns != before.st_ctime_ns
+
+    until(rewritten)
+    assert (tmp_path / "a").stat().st_ino == before.st_ino
     assert Checksums(tmp_path / "cache")(reference) != first
 
 

@@ -62,7 +62,7 @@ def acquired(watch, files):
 
 
 def start(root, aim="", mode="plain"):
-    code = f"from tests.pipelines.programs import main; main({str(root)!r}, {mode!r}, '0')"
+    code = f"from tests.pipelines.programs import main; main({str(root)!r}, {mode!r})"
     return subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,

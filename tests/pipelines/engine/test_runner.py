@@ -1,8 +1,9 @@
 """One phase through Beam: the same bytes in one process and in several, and one traceback when an item fails."""
 
 import json
-import time
+import queue
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,14 +15,16 @@ from pipelines.engine.stage import Item
 from pipelines.engine.work import do_item, pending
 from pipelines.graph.where import Site
 from tests.pipelines.programs import ITEMS, What, build, context_of, scatters, stage_of
+from tests.waiting import Pipe
 
 
 def test_in_memory_multi_processing_and_plain_calls_make_the_same_bytes(tmp_path):
     plain = build(tmp_path / "a", "plain")
     assert build(tmp_path / "b", "beam", log=str(tmp_path / "log1")) == plain
     log = tmp_path / "log2"
-    more = {"pause": 0.2, "log": str(log), "listening": str(tmp_path / "listening")}
-    assert build(tmp_path / "c", "beam", workers=2, bytes=100 << 20, **more) == plain
+    with Pipe(tmp_path / "meet") as meeting:
+        more = {"meet": str(meeting.path), "log": str(log), "listening": str(tmp_path / "listening")}
+        assert build(tmp_path / "c", "beam", workers=2, bytes=100 << 20, **more) == plain
     addresses = {line for path in tmp_path.glob("listening-*") for line in path.read_text().splitlines()}
     hosts = {address.partition(":")[0] for address in addresses}
     assert len(addresses) >= 4 and hosts <= {"0100007F", "0000000000000000FFFF00000100007F"}  # S7: 127.0.0.1
@@ -138,19 +141,18 @@ def test_beam_is_told_its_mode(monkeypatch, context):
     assert modes == [("in_memory", 1), ("multi_processing", 2), ("in_memory", 1)]
 
 
-def test_progress_counts_items_and_bytes(context, monkeypatch, capsys):
+def test_progress_counts_items_and_bytes(context, monkeypatch):
     monkeypatch.setattr("pipelines.engine.progress.QUIET_S", 0.05)
+    lines: queue.Queue[str] = queue.Queue()
+    screen = SimpleNamespace(write=lines.put, flush=lambda: None, isatty=lambda: False)
+    monkeypatch.setattr("pipelines.engine.progress.sys", SimpleNamespace(stderr=screen))
     items = [Item(f"{i:05d}", 1_000_000) for i in range(ITEMS)]
     phase = type(scatters((context,)))("scatter", items, scatters((context,)).function)
     with Progress("squares scatter", (context,), phase):
         for item in items[:2]:
             do_item((context,), phase, item)
-        deadline = time.monotonic() + 20
-        seen = ""
-        while "2/6 items, 2.0/6.0 MB" not in seen and time.monotonic() < deadline:
-            time.sleep(0.05)
-            seen += capsys.readouterr().err
-    assert "squares scatter: 2/6 items, 2.0/6.0 MB" in seen
+        while "squares scatter: 2/6 items, 2.0/6.0 MB" not in lines.get(timeout=20):
+            pass
     assert json.loads((context.directory / "commits/scatter/00000.json").read_text())["files"]
 
 

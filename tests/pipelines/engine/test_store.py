@@ -60,7 +60,7 @@ def test_the_manifest_is_last_and_scratch_goes(made):
 
 
 def test_content_is_compared_and_the_record_is_not(tmp_path):
-    assert build(tmp_path / "a") == build(tmp_path / "b", pause=0.01)
+    assert build(tmp_path / "a") == build(tmp_path / "b", log=str(tmp_path / "log"))
     records = [json.loads(path.read_text())["record"] for path in sorted(tmp_path.glob("*/squares/*/*/manifest.json"))]
     assert records[0] != records[1]
     assert build(tmp_path / "c", what=What(salt="b")) != build(tmp_path / "a")
@@ -283,7 +283,7 @@ def test_shards_come_in_the_order_of_their_numbers(context):
 
 
 def run(root, mode, aim="", workers=1):
-    code = f"from tests.pipelines.programs import main; main({str(root)!r}, {mode!r}, '0', '{workers}')"
+    code = f"from tests.pipelines.programs import main; main({str(root)!r}, {mode!r}, '{workers}')"
     environment = {**os.environ, fault.VARIABLE: aim}
     return subprocess.run(
         [sys.executable, "-c", code],
