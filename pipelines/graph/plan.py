@@ -106,9 +106,22 @@ def wanted(graph: Graph, until: str, *, watched: bool = False) -> list[Stage]:
 
 
 def _ends(graph: Graph) -> list[str]:
-    """Stages of a recipe that ends as a corpus: those that no other reads, measures and keys left out."""
+    """Stages of a recipe that ends as a corpus: those that no other reads, measures and keys left out.
+
+    Raises RecipeError where two of them judge or edit, for neither tells which documents are the corpus.
+    """
     read = {stage.name for each in graph.stages.values() for stage in each.inputs.values()}
-    return [n for n, s in graph.stages.items() if n not in read and s.makes not in ("measure", "keys")]
+    ends = [s for n, s in graph.stages.items() if n not in read and s.makes not in ("measure", "keys")]
+    # An edit is not made of the verdicts before it, but stands for what they left.
+    behind = {s.name for e in ends if e.name in graph.views for s in graph.views[e.name].roles().values() if s is not e}
+    judges = [stage for stage in ends if stage.makes in ("edition", "sides", "verdicts") and stage.name not in behind]
+    last = [f"recipe.{stage.name}" for stage in judges]
+    if len(last) > 1 and not any(stage.makes == "tokens" for stage in ends):
+        raise RecipeError(
+            f"{' and '.join(last)} are read by no other stage, and each may be the corpus: let one be the input of the "
+            "other, remove one, or name the one that is meant as run.until"
+        )
+    return [stage.name for stage in ends]
 
 
 def crawl_generations(directory: Path) -> list[Path]:

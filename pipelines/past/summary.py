@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corpus.verdict import Count
+from pipelines.engine import roles
 from pipelines.past.history import History, Past
 from pipelines.past.trained import Training, training
 
@@ -18,9 +19,14 @@ class Spent:
 
 
 def funnel_rows(history: History) -> list[dict[str, Any]]:
-    """A row for each stage that takes documents in, straight from the manifests' tallies, in order."""
+    """A row for each stage that takes documents in, straight from the manifests' tallies, in order.
+
+    An edit behind verdicts rewrites every row, those that are out too, and so has no row here.
+    """
     rows = []
     for stage in history.making("edition", "sides", "verdicts", "tokens"):
+        if stage.makes == "edition" and roles.verdicts(stage.view):
+            continue
         tally = history.artifact(stage).tally
         rows.append(
             {

@@ -12,6 +12,7 @@ from pipelines.graph.finished import open_view, reader
 from pipelines.graph.plan import make_plan
 from pipelines.past.garbage import own_folders
 from pipelines.past.history import History, open_run
+from pipelines.past.summary import funnel_rows
 from tests.end_to_end.support import Ended, ok, siku, write_jsonl
 from tests.pipelines.stages.small import ids_of
 
@@ -143,6 +144,20 @@ def test_verdicts_before_the_last_edit_hold_for_who_reads_on(runs: tuple[Path, E
     kept = FinishedRun(open_run(root, "late")).documents().table()["record"].to_pylist()
     assert sorted(kept) == sorted(FIRST.keys() - {lost})
     assert open_view(reader(root), "late", "").roles == {"edition": "late", "verdict.00": "dedupe"}
+    rows = funnel_rows(open_run(root, "late"))  # the edit rewrote the lost one too: it takes none in again
+    assert [row["stage"] for row in rows] == ["extract", "clean", "dedupe"] and rows[-1]["kept"] == len(kept)
+
+
+def test_a_corpus_has_one_end(runs: tuple[Path, Ended]) -> None:
+    """Of two stages that judge or edit and that none reads, neither tells which documents are the corpus."""
+    root, _ = runs
+    source = "recipe.source={kind: jsonl, path: " + str(root.parent / "first.jsonl") + "}"
+    beside = "recipe.beside={kind: edit, input: clean, edits: {mask: {edit: mask, order: 1}}}"
+    given = ("plan", *RECIPE, source, beside, f"site.store={root}")
+    ended = siku(*given)
+    assert ended.code == 2
+    assert "recipe.dedupe and recipe.beside are read by no other stage, and each may be the corpus" in ended.said
+    assert siku(*given, "run.until=beside").code == 0
 
 
 def test_a_run_that_has_begun_wants_what_it_reads_of_others(runs: tuple[Path, Ended]) -> None:

@@ -1,4 +1,4 @@
-"""A rank that finds its groups wanting: run through `launch` by test_distributed.py."""
+"""A rank that finds its groups wanting: run through `launch` by test_mesh.py."""
 
 import logging
 import os

@@ -151,8 +151,7 @@ def test_progress_counts_items_and_bytes(context, monkeypatch):
     with Progress("squares scatter", (context,), phase):
         for item in items[:2]:
             do_item((context,), phase, item)
-        while "squares scatter: 2/6 items, 2.0/6.0 MB" not in lines.get(timeout=20):
-            pass
+        assert any("squares scatter: 2/6 items, 2.0/6.0 MB" in lines.get(timeout=20) for _ in range(400))
     assert json.loads((context.directory / "commits/scatter/00000.json").read_text())["files"]
 
 
