@@ -12,7 +12,6 @@ from itertools import groupby
 from typing import Annotated, ClassVar, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.configuration import Doc, configuration
 from corpus.edit import spans_from_lists
@@ -198,6 +197,8 @@ class Normalize:
 
     def spans(self, text: pa.LargeStringArray) -> pa.RecordBatch:
         """SPANS with reasons control, line_ending, whitespace, nfc; a run with several causes names the first."""
+        import pyarrow.compute as pc
+
         found: list[tuple[int, int, int, str, str]] = []
         untidy = pc.match_substring_regex(text, _UNTIDY).to_pylist()
         for row, (value, is_untidy) in enumerate(zip(text.to_pylist(), untidy, strict=True)):

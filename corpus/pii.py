@@ -18,7 +18,6 @@ from typing import Annotated, ClassVar, Literal, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.configuration import Doc, configuration
 from corpus.edit import spans_from_lists
@@ -289,6 +288,8 @@ def personal_data(text: str, may_hold: frozenset[Kind] = _KINDS) -> list[Span]:
 
 def _candidates(text: pa.LargeStringArray) -> tuple[npt.NDArray[np.int64], list[frozenset[Kind]]]:
     """Rows that may hold something, and what."""
+    import pyarrow.compute as pc
+
     shapes: dict[Kind, str] = {"email": _MAY_CONTACT, **MAY_HOLD}
     anything = pc.match_substring_regex(text, "|".join(shapes.values()))
     rows = np.flatnonzero(pc.fill_null(anything, False).to_numpy(zero_copy_only=False))

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 FORMAT_VERSION = 1
 ROWS_PER_BATCH = 4096
@@ -67,6 +66,8 @@ def _zeroed(array: pa.Array) -> pa.Array:
 
 def row_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """Bytes of each row's values, without offsets and validity; lists of anything but numbers count nothing."""
+    import pyarrow.compute as pc
+
     total = np.zeros(batch.num_rows, np.int64)
     for array in batch.columns:
         kind = array.type

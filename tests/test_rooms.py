@@ -22,6 +22,12 @@ INNER = ("__init__", "cli", "door", "launch", "report", "past", "graph", "stages
 # What roles of a family begin with (pipelines/engine/roles.py).
 FAMILY = re.compile(r"(measure|key|verdict|part|against)\.(?! )")
 HEAVY = ("torch", "megatron", "apache_beam", "numba")
+# What a warm run does without besides: libraries that only items need, and reports.
+NEEDLESS = (
+    *HEAVY,
+    *("trafilatura", "resiliparse", "lxml", "h11", "protego", "ssl", "asyncio", "pyarrow.compute", "pyarrow.parquet"),
+    *("tokenizers", "transformers", "fasttext", "jieba", "pandas", "scipy", "matplotlib", "jinja2"),
+)
 
 
 def imports(path: Path) -> list[tuple[str, int, bool]]:
@@ -156,8 +162,8 @@ def test_the_rule_sees_what_it_forbids(tmp_path):
 
 
 def loaded(code: str) -> list[str]:
-    """Heavy packages that a fresh interpreter holds after `code`."""
-    script = f"{code}\nimport sys\nprint(*[m for m in {HEAVY} if m in sys.modules])"
+    """Packages that a warm run does without, and a fresh interpreter holds after `code`."""
+    script = f"{code}\nimport sys\nprint(*[m for m in {NEEDLESS} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -167,10 +173,11 @@ def test_configuration_loads_no_engine():
     """What help, config, plan and a warm run import."""
     assert loaded("import conf.schema, conf.load; conf.load.load([])") == []
     modules = ("cli.main", "cli.commands", "graph.plan", "graph.run", "cli.show")
-    assert loaded(f"import {', '.join(f'pipelines.{name}' for name in modules)}") == []
+    programs = "from pipelines.graph import recipe as r\nfor kind in [*r.kinds(), *r.OTHERS]: r.program(kind)"
+    assert loaded(f"import {', '.join(f'pipelines.{name}' for name in modules)}\n{programs}") == []
     lazy = "import sys, pipelines; assert not [m for m in sys.modules if m.split('.')[0] in ('conf', 'pyarrow')]"
     assert loaded(f"{lazy}; assert not hasattr(pipelines, 'rum'); from pipelines import open_run, plan, run") == []
-    assert loaded("import numba") == ["numba"]
+    assert loaded("import jinja2, pyarrow.compute") == ["pyarrow.compute", "jinja2"]
 
 
 @pytest.mark.parametrize("room", ROOMS)

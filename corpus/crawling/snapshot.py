@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.escaped import escaped
 
@@ -86,6 +85,8 @@ def sealed(indexes: Iterable[pa.Table]) -> pa.Table:
 
     Raises CrawlError when no page was fetched.
     """
+    import pyarrow.compute as pc
+
     together = pa.concat_tables(list(indexes))
     kept, asked = np.asarray(together["warc"].is_valid()), np.asarray(together["fetched_at"].is_valid())
     pages = kept & ~np.asarray(pc.is_in(together["outcome"], pa.array(NO_PAGES)))
@@ -107,6 +108,8 @@ def sealed(indexes: Iterable[pa.Table]) -> pa.Table:
 
 def _cause(index: pa.Table) -> str:
     """The first request that failed, in words."""
+    import pyarrow.compute as pc
+
     failed = index.filter(pc.is_in(index["outcome"], pa.array(FAILURES))).slice(0, 1).to_pylist()
     return "".join(f"{escaped(row['url'])}: {row['outcome']}: {row['detail']}; " for row in failed)
 
@@ -125,6 +128,8 @@ def snapshot_digest(index: pa.Table) -> bytes:
     The content type is there because extraction decodes by its charset. Nothing of time or place is, and neither
     are robots.txt and sitemaps, which no document is made of.
     """
+    import pyarrow.compute as pc
+
     digest = hashlib.sha256()
     captured = index.filter(pc.and_not(index["warc"].is_valid(), pc.is_in(index["outcome"], pa.array(NO_PAGES))))
     names = ("url", "status", "payload_digest", "content_type")

@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from corpus.charset import DecodingError, decode
 from corpus.configuration import Doc, configuration
 from corpus.document import DOCUMENT, ID, canonical_url, document_id
 from corpus.extract.page import Page
@@ -79,6 +78,8 @@ def extract_page(html: str, config: Extract) -> Page:
 
 def _page(capture: Capture, config: Extract) -> Page:
     """The capture's page; raises _RejectedError."""
+    from corpus.charset import DecodingError, decode
+
     if capture.error is not None:
         raise _RejectedError(capture.error, capture.detail)
     if capture.text is not None:

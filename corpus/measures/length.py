@@ -4,7 +4,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.configuration import configuration
 from corpus.measures.columns import batch, counted, fields
@@ -27,6 +26,8 @@ class Length:
 
     def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Counts of each text."""
+        import pyarrow.compute as pc
+
         text = documents["text"]
         counts = counted(text)
         size = np.asarray(pc.binary_length(text), np.int64)

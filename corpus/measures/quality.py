@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
@@ -51,6 +50,8 @@ class Quality:
 
     def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Statistics of each text."""
+        import pyarrow.compute as pc
+
         counts = counted(documents["text"], self.short, self.stop_words)
         words, lines, characters = counts["words"], counts["lines"], counts["characters"]
         whole = dict.fromkeys(("alphabetic_words", "hashes", "ellipses", "newlines"), words)

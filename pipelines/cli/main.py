@@ -1,6 +1,7 @@
 """The command line. Only configuration is `key=value`; a verb's own arguments are flags."""
 
 import argparse
+import gc
 import os
 import shlex
 import sys
@@ -133,6 +134,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `siku`; the exit status."""
+    gc.set_threshold(100_000)  # by default a tenth of a second goes on what imports keep anyway
     from pipelines.cli.strangers import refuse_strangers
 
     refuse_strangers()

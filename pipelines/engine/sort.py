@@ -16,7 +16,6 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.shard import ROWS_PER_BATCH, Cutter
 from pipelines.engine.buckets import FRAME, frame, frames
@@ -26,6 +25,8 @@ _SHARE = 4  # of the memory: rows are held twice while they are sorted, and once
 
 def sort_indices(table: pa.Table, sort: Sequence[str]) -> pa.Array:
     """Indices that put rows in ascending order, nulls last; rows that compare equal stay in their order."""
+    import pyarrow.compute as pc
+
     return pc.sort_indices(table.select(list(sort)), sort_keys=[(column, "ascending") for column in sort])
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,9 +69,13 @@ class Session:
     request: Request
     plan: Plan
     log: StageLog
-    earlier: list[EarlierRun]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     peak_pss_mb: float = 0.0
+
+    @cached_property
+    def earlier(self) -> list[EarlierRun]:
+        """Finished runs of the store, read when a stage is new."""
+        return earlier_runs(self.plan.store.root)
 
     @property
     def config(self) -> "Config":
@@ -178,7 +183,7 @@ def run_plans(
         for note in dict.fromkeys(note for each in requests for note in notes(each.config)):
             log.say(note)
         for request, plan in zip(requests, plans, strict=True):
-            session = Session(request, plan, log, earlier_runs(plan.store.root), outcomes)
+            session = Session(request, plan, log, outcomes)
             if plan.crawls:
                 _crawl_all(session, crawled)
             sessions.append(session)

@@ -9,7 +9,6 @@ from urllib.parse import quote, urljoin
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.document import canonical_url, key_prefix, raw_ids
 from pipelines.engine import roles
@@ -114,6 +113,8 @@ def _runs(history: History) -> list[int]:
 
 def places(history: History, ids: Iterable[bytes]) -> dict[bytes, Place]:
     """Where documents with known ids lie; ids that the run does not hold are left out."""
+    import pyarrow.compute as pc
+
     artifact, part = id_shards(history)
     names, runs = artifact.names(part), _runs(history)
     by_shard: dict[int, list[bytes]] = {}

@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.edit import apply_spans
 from corpus.pii import MASKS, Mask, Span, personal_data
@@ -34,6 +33,8 @@ def masked(text: str) -> str:
 
 def masked_column(values: pa.Array) -> pa.Array:
     """The same for a column of strings."""
+    import pyarrow.compute as pc
+
     suspects = pc.fill_null(pc.match_substring_regex(values, _MAY_HOLD), False)
     if not pc.any(suspects).as_py():
         return values

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.shard import ShardError
 from pipelines.engine.store import Artifact, shard_name
@@ -116,6 +115,8 @@ Near = Literal["id", "margin"]
 
 def dead_letters(history: History, stage: Past, reason: str) -> Iterator[dict[str, Any]]:
     """Captures that gave no document for one reason, in id order."""
+    import pyarrow.compute as pc
+
     artifact = history.artifact(stage)
     for name in artifact.names("dead"):
         table = artifact.table(name)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.usage import UsageError
 from pipelines.engine import roles
@@ -117,6 +116,8 @@ def documents(history: History, side: Side = "train", *, raw: bool = False) -> R
 
 
 def _documents(history: History, shard: int, side: str, *, raw: bool) -> Iterator[pa.RecordBatch]:
+    import pyarrow.compute as pc
+
     lineage = history.lineage
     kept = Shard(history.context(lineage.roles()), shard).came_in(_CODES[side])
     first, number = history.route(shard).editions[0]
@@ -151,6 +152,8 @@ def _documents(history: History, shard: int, side: str, *, raw: bool) -> Iterato
 
 def _counts(artifact: Artifact, shard: int) -> tuple[pa.Array, pa.Array]:
     """Ids of a home shard's tokenized documents, and their numbers of tokens."""
+    import pyarrow.compute as pc
+
     ids, sizes = [pa.array([], pa.binary(16))], [pa.array([], pa.int64())]
     for component in sorted(artifact.figures["components"]):
         name = shard_name(component, shard)

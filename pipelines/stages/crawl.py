@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import partial
 
 from corpus.crawling.frontier import Frontier, Link, Target
-from corpus.crawling.hosts import crawl_hosts
-from corpus.crawling.segments import file_stem
 from corpus.crawling.snapshot import SNAPSHOT, outcomes, sealed, snapshot_digest
 from corpus.crawling.source import Crawl, Host, Politeness
 from corpus.document import canonical_url
@@ -68,6 +66,9 @@ class _Told:
 
 def crawl_item(work: Work, attempt: Attempt) -> None:
     """Fetch what one round knows of some hosts."""
+    from corpus.crawling.hosts import crawl_hosts  # loads the network's libraries: a plan does without
+    from corpus.crawling.segments import file_stem
+
     context, phase = work.context, work.arguments["phase"]
     hosts = {
         host: {url: Target(*way) for url, way in targets.items()} for host, targets in work.arguments["hosts"].items()
@@ -81,6 +82,8 @@ def crawl_item(work: Work, attempt: Attempt) -> None:
 
 def rounds(job: Job) -> Iterator[Phase]:
     """A host is visited again when other hosts led to more of it; what it has is not fetched twice."""
+    from corpus.crawling.segments import file_stem
+
     (context,) = job
     frontier = Frontier(context.what)
     due, number = frontier.hosts(), 0

@@ -13,7 +13,6 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration, form
@@ -155,6 +154,8 @@ def _kept(documents: pa.RecordBatch) -> Tally:
 
 def _dropped(dead: pa.RecordBatch) -> Tally:
     """What a document lost whole goes by its reason."""
+    import pyarrow.compute as pc
+
     counts: dict[str, Count] = {}
     removed: dict[str, int] = {}
     for reason in pc.unique(dead["reason"]).to_pylist():

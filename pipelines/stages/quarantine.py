@@ -5,7 +5,6 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.configuration import Doc, configuration
@@ -47,6 +46,8 @@ class QuarantineWhat:
 
 def judge(shard: Shard, attempt: Attempt) -> None:
     """Verdicts of one home shard."""
+    import pyarrow.compute as pc
+
     came = shard.came_in()
     listed = pa.array([bytes.fromhex(each) for each in shard.context.what.documents], pa.binary(16))
     rows = np.flatnonzero(came & pc.is_in(shard.ids, listed).to_numpy(zero_copy_only=False))

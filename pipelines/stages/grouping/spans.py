@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.engine.shuffle import Rows, Shuffle, bucket_of_key
 from pipelines.engine.stage import Context, Item, Job, Phase, Work
@@ -60,6 +59,8 @@ def phases(job: Job) -> Iterator[Phase]:
 
 def scatter_spans(work: Work, attempt: Attempt) -> None:
     """The spans of one home shard's documents that came in, by bucket of the key."""
+    import pyarrow.compute as pc
+
     number = int(work.name)
     rank, shard = home(work.context, number)
     came = np.flatnonzero(shard.came_in())

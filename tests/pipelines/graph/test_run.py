@@ -78,12 +78,14 @@ def test_one_pass_makes_the_measures_of_one_edition_and_no_other(given):
 
 def test_a_record_is_reused_for_just_this_configuration_and_no_other(given):
     cells = [load_cell([*given, "run.until=extract", "run.name=记", *more]) for more in ([], [], ["site.keep=9"])]
-    reports, changed, kept = [], [], []
+    reports, changed, kept, compared = [], [], [], []
     for cell in cells:
         session = run.run_plan(cell.config, SILENT)
         folder, new = keep_record(session, ["siku", "run"], cell.record(), 1.0, write(reports))
         changed.append(new)
+        compared.append("earlier" in vars(session))
         kept.append(json.loads((folder / "run.json").read_text())["config"]["site"]["keep"])
+    assert compared == [True, False, False]  # with earlier runs, only where something is new
     assert changed == [True, False, True] and kept == [2, 2, 9] and reports == ["记", "记"]
 
 
