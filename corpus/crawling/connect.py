@@ -68,7 +68,8 @@ def connect(
         numeric = candidate[1][0]
         block = None if trusted else refusal(numeric)
         if block is not None:
-            refused.append(f"{numeric} is {block}: name {netloc} under site.hosts to allow it")
+            own = f"site.hosts.own={{name: '{netloc}', address: '{_joined(numeric, port)}'}}"
+            refused.append(f"{numeric} is {block}: {own} allows it")
         elif not strangers and refusal(numeric) != LOOPBACK:
             refused.append(f"{numeric} is not on loopback: set site.politeness.contact to ask {netloc}")
         else:
@@ -79,6 +80,10 @@ def connect(
     if scheme == "http":
         return plain, address
     return _secured(plain, urlsplit(f"//{netloc}").hostname or "", deadline), address
+
+
+def _joined(numeric: str, port: int) -> str:
+    return f"[{numeric}]:{port}" if ":" in numeric else f"{numeric}:{port}"
 
 
 def _resolve(name: str, port: int, deadline: Deadline) -> list[_Candidate]:

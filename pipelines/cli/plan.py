@@ -7,13 +7,19 @@ from pipelines.past.sweep import heads
 
 
 def lines(outlook: Outlook) -> Iterator[str]:
-    """Every stage, reused or new and why; then the cost."""
+    """Every stage, read in place, reused, or new and why; then the cost."""
     for stage in outlook.stages:
-        yield f"{stage.name:<22} {stage.digest[:12]}  {'reused' if stage.reused else f'new: {stage.why}'}"
+        yield f"{stage.name:<22} {stage.digest[:12]}  {_fate(stage)}"
     if not outlook.complete:
         yield "what follows the crawl is known once its snapshot is sealed"
     yield from (_trains(stage) for stage in outlook.new if stage.memory is not None)
     yield _told(cost(outlook.new), outlook.bytes_free)
+
+
+def _fate(stage: Planned) -> str:
+    if stage.kind == "files":  # a user's own: nothing of them is in the store
+        return "read in place"
+    return "reused" if stage.reused else f"new: {stage.why}"
 
 
 def _trains(stage: Planned) -> str:
@@ -43,7 +49,8 @@ def cell_lines(swept: Sequence[Mapping[str, str]], outlooks: Sequence[Outlook]) 
     width = max(len(setting) for setting in settings)
     for number, (setting, outlook) in enumerate(zip(settings, outlooks, strict=True), 1):
         shared = sum(needs[stage.digest][0] < number for stage in outlook.new)
-        line = f"{len(outlook.stages) - len(outlook.new)} reused, {len(outlook.new) - shared} new"
+        reused = sum(stage.reused and stage.kind != "files" for stage in outlook.stages)
+        line = f"{reused} reused, {len(outlook.new) - shared} new"
         yield f"cell {number}  {setting:<{width}}  {line}" + (f", {shared} shared with cells before" if shared else "")
     for digest, stage in planned.items():
         cells = ", ".join(map(str, needs[digest])) if len(needs[digest]) < len(outlooks) else "all"

@@ -69,7 +69,7 @@ def make(program: Program, stages: list[Stage], contexts: Job, workers: Workers,
             for context in job:
                 context.log.check(phase.name)
             if program.beam:
-                with Progress(f"{title} {phase.name}", job, phase):
+                with Progress(title, job, phase):
                     run_phase(job, phase, workers)
             else:  # the trainer tells its own progress
                 offer(job, phase, workers)

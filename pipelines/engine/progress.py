@@ -17,7 +17,8 @@ class Progress:
     """Watches a phase's commit records from a thread of the parent; workers report nothing."""
 
     def __init__(self, title: str, job: Job, phase: Phase) -> None:
-        self._title, self._job, self._phase = title, job, phase
+        self._title = title if title == phase.name else f"{title} {phase.name}"
+        self._job, self._phase = job, phase
         self._sizes = {item.name: item.bytes for item in phase.items}
         self._stop = threading.Event()
         watch = self._bar if sys.stderr.isatty() else self._lines

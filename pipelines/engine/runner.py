@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 SMALL_INPUT = 64 << 20  # bytes: below this, starting worker processes (4 CPU s) costs more than it saves
 
 
+RUNNERS = (  # Beam's, but for those refused below; a name with a dot is a class of somebody else's
+    "DataflowRunner",
+    "FlinkRunner",
+    "InteractiveRunner",
+    "KafkaStreamsRunner",
+    "PortableRunner",
+    "PrismRunner",
+    "SparkRunner",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Workers:
     """How many worker processes may run, and Beam's own options for another runner.
@@ -36,7 +47,7 @@ class Workers:
     elsewhere: Callable[[Job, Phase], None] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse engines that lose data, or that are another one tomorrow."""
+        """Refuse engines that lose data, that are another one tomorrow, or that are not there."""
         if bad := [o for o in self.options if "multi_threading" in o or o.lstrip("-").startswith("direct")]:
             raise RunnerError(
                 f"site.runner_options={bad}: how local workers run is Siku's to say, for Beam's multi_threading loses "
@@ -46,6 +57,16 @@ class Workers:
             raise RunnerError(
                 f"site.runner={self.runner!r}: Beam's DirectRunner is another engine by what the network offers, and "
                 "DaskRunner drops outputs; site.runner=local is the engine for one machine"
+            )
+        known = {name.lower() for name in RUNNERS}  # Beam takes a name in any case, with its last word or without
+        if (
+            self.runner != "local"
+            and "." not in self.runner
+            and not {self.runner.lower(), f"{self.runner.lower()}runner"} & known
+        ):
+            raise RunnerError(
+                f"site.runner={self.runner!r}: there is no such runner: choose among local, {', '.join(RUNNERS)}, or "
+                "name a class as package.module.Class"
             )
 
 

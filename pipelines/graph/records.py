@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Any, Literal, NotRequired
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
@@ -75,10 +75,13 @@ class Intent:
     wants: tuple[str, ...]
     owner: Owner
     handed: str = ""  # to whom, where its processes have left the work to others
+    ended: Literal["", "failed", "stopped"] = ""  # as its process has said; one that was killed says nothing
 
     @property
     def state(self) -> str:
-        """`in progress, by ...`, `handed to ...` or `interrupted`."""
+        """`failed`, `stopped`, `in progress, by ...`, `handed to ...`, or `interrupted`: gone without a word."""
+        if self.ended:
+            return self.ended
         if self.handed:
             return f"handed to {self.handed}"
         running = runs(self.owner)
@@ -193,9 +196,25 @@ def begin(root: Path, name: str, command: str, what: Mapping[str, Any], folders:
 
 
 def hand(root: Path, name: str, to: str) -> None:
-    """Note in an intent that others go on with the run, when this process ends."""
+    """Note in an intent, if there is one, that others go on with the run when this process ends."""
+    if Store(root).files.head(f"runs/{name}/{INTENT}") is None:
+        return
     intent = replace(intent_of(root, name), handed=to)
     Store(root).files.put(f"runs/{name}/{INTENT}", json.dumps(asdict(intent), indent=1).encode())
+
+
+def fail(root: Path, name: str, error: BaseException) -> None:
+    """Note in an intent of this process, if there is one, that its run failed or was stopped.
+
+    An OSError or StoreError of the note itself is dropped: what ended the run is what must be told.
+    """
+    if Store(root).files.head(key := f"runs/{name}/{INTENT}") is None:
+        return
+    with suppress(OSError, StoreError):
+        intent = intent_of(root, name)
+        if replace(this_process(), token=intent.owner.token) == intent.owner:
+            intent = replace(intent, ended="failed" if isinstance(error, Exception) else "stopped")
+            Store(root).files.put(key, json.dumps(asdict(intent), indent=1).encode())
 
 
 def end(root: Path, name: str) -> None:

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -178,15 +178,15 @@ def run_plans(
     outcomes: dict[str, Outcome] = {}
     sessions: list[Session] = []
     crawled: dict[str, Artifact] = {}  # run.snapshot=new means one new crawl, not one a cell
-    with PeakMemory() as memory:
+    with PeakMemory() as memory, _told(sessions):
         plans = [planning.make_plan(each.config, each.cell) for each in requests]  # all, before any work
         for note in dict.fromkeys(note for each in requests for note in notes(each.config)):
             log.say(note)
         for request, plan in zip(requests, plans, strict=True):
             session = Session(request, plan, log, outcomes)
+            sessions.append(session)
             if plan.crawls:
                 _crawl_all(session, crawled)
-            sessions.append(session)
         if check is not None:
             check(sessions)
         for session in sessions:
@@ -196,15 +196,26 @@ def run_plans(
                 for stage in session.plan.stages():
                     if not session.has(stage):
                         _settle(session, stage, sessions)
-        except HandedOver as handed:
-            for session in sessions:
-                records.hand(session.plan.store.root, session.name, handed.to)
-            raise
         finally:
             log.flush()
     for session in sessions:
         session.peak_pss_mb = memory.peak_mb
     return sessions
+
+
+@contextmanager
+def _told(sessions: Sequence[Session]) -> Iterator[None]:
+    """Note in the intents of sessions how they leave their work: handed over, failed or stopped."""
+    try:
+        yield
+    except HandedOver as handed:
+        for session in sessions:
+            records.hand(session.plan.store.root, session.name, handed.to)
+        raise
+    except BaseException as error:
+        for session in sessions:
+            records.fail(session.plan.store.root, session.name, error)
+        raise
 
 
 def _crawl_all(session: Session, crawled: dict[str, Artifact]) -> None:

@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 
 from corpus.document import raw_ids
 from pipelines.engine.store import shard_name
+from pipelines.graph.checks import nearest
 from pipelines.past.changes import shown
 from pipelines.past.history import History, Past
 from pipelines.past.lookup import Place, display_name, display_names, find, matches, paths, urls, wanted
 from pipelines.past.masked import masked, masked_text, unmasked
 from pipelines.past.samples import choose, dead_letters, documents, excerpt, languages, named, printable, take, unwanted
-from pipelines.past.trained import Training, training
+from pipelines.past.trained import Training, training, untrained
 from pipelines.stages.shard import HELD_OUT, OUT, TRAIN
 
 Out = Callable[[str], None]
@@ -238,12 +239,12 @@ def explain_step(history: History, step: int, out: Out, raw: bool = False) -> in
     """Say what a training step read, and which attempts at it were rolled back."""
     trained = training(history)
     if trained is None:
-        out(f"run {history.name} trained nothing: it has no training stage")
+        out(untrained(history))
         return 1
     rows = [row for row in trained.rows if row.step == step]
     if not rows:
         last = max(trained.taken, default=0)
-        out(f"run {history.name} took no step {step}: its steps are 1 to {last}")
+        out(f"run {history.name} took no step {step}: its steps are 1 to {last}" if last else untrained(history))
         return 1
     for row in rows:
         out(
@@ -282,10 +283,20 @@ def explain_rule(history: History, name: str, out: Out, raw: bool = False) -> in
         for letter in islice(letters, NEAREST):
             out(f"  {letter['id'].hex()} {_seen(letter['detail'] or '', raw)}  {display_name(letter, raw=raw)}")
     if not seen:
-        dropped = {r for s in history.judges for r in history.artifact(s).tally.dropped} - {"held_out"} | set(reasons)
-        out(f"rule {name!r} dropped nothing in run {history.name}; these did: {', '.join(sorted(dropped)) or 'none'}")
-        return 1
+        return _dropped_nothing(history, name, set(reasons), out)
     return 0
+
+
+def _dropped_nothing(history: History, name: str, dead: set[str], out: Out) -> int:
+    dropped = {r for s in history.judges for r in history.artifact(s).tally.dropped} - {"held_out"} | dead
+    did = f"these did: {', '.join(sorted(dropped)) or 'none'}"
+    rules = {rule: stage.name for stage in history.judges for rule in stage.what.get("rules", {})}
+    if stage := rules.get(name.partition("@")[0]):
+        out(f"rule {name!r} of {stage} dropped nothing in run {history.name}; {did}")
+        return 0
+    near = nearest(name, {*rules, *dropped})
+    out(f"no rule {name!r} dropped anything in run {history.name}, and its recipe names none{near}")
+    return 1
 
 
 def _dead_reasons(history: History) -> dict[str, int]:

@@ -14,7 +14,7 @@ from pipelines.engine.files import StoreError, explained
 from pipelines.past.export import ExportError, new_folder, sources
 from pipelines.past.history import History
 from pipelines.past.summary import scores
-from pipelines.past.trained import training
+from pipelines.past.trained import training, untrained
 from pipelines.stages.train import checkpoint
 from pretrain.config import Model, padded_vocabulary
 from pretrain.config.blueprint import parameters
@@ -35,7 +35,7 @@ def export_model(history: History, to: Path) -> dict[str, Any]:
     trained, to = training(history), to.expanduser().absolute()
     step = int(history.record["steps"])
     if trained is None or step == 0:
-        raise ExportError(f"run {history.name} trained no model: name one that did with --run")
+        raise ExportError(untrained(history))
     stage = trained.stage
     what = recorded(stage.directory)
     weights = checkpoint(stage.directory, step)

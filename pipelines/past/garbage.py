@@ -27,8 +27,11 @@ def own_folders(history: History) -> set[Path]:
 def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = "") -> int:
     """Show what no run reaches or wants, and remove it if asked; `forget` gives a run up first.
 
-    Returns 1 where nothing may be removed, for a damaged run.json does not tell what its run needs.
+    Returns 1 where nothing may be removed, for a damaged run.json does not tell what its run needs. Raises NoRunError
+    where there is no store.
     """
+    if not root.is_dir():
+        raise NoRunError(f"site.store={str(root)!r}: there is no store: set site.store to the folder of one")
     if forget:
         _check_forget(root, forget)
     kept = [history for history in histories(root) if history.name != forget]
@@ -94,7 +97,7 @@ def _check_forget(root: Path, name: str) -> None:
     if name not in begun and name not in named(root):
         there = sorted({*begun, *named(root)})
         raise NoRunError(f"--forget {name!r}: {root} holds no such run; it holds {', '.join(there[:8]) or 'none'}")
-    if name in begun and runs(begun[name].owner):
+    if name in begun and not begun[name].ended and runs(begun[name].owner):
         raise NoRunError(f"--forget {name!r}: that run is {begun[name].state}: stop it first")
 
 

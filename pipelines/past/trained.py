@@ -88,6 +88,17 @@ def training(history: History) -> Training | None:
     return Training(history, stages[0]) if stages else None
 
 
+def untrained(history: History) -> str:
+    """What to say of a run without a training step: where it ended, and the way on."""
+    last = next(
+        (name for name, stage in reversed(history.stages.items()) if stage.kind not in ("train", "evaluate")), ""
+    )
+    return (
+        f"run {history.name} trained no model: it ended at {last}; run its command again with run.until empty and "
+        "run.steps above 0, or name a run that trained one with --run"
+    )
+
+
 def components_of(tokens: Artifact) -> list[Component]:
     """Ids and lengths of token shards by component; tokens themselves stay on disk."""
     out = []

@@ -2,14 +2,16 @@
 
 import gzip
 import ipaddress
+import re
 import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conf.load import load
 from corpus.crawling.addresses import refusal
-from corpus.crawling.source import Crawl
+from corpus.crawling.source import Crawl, Host
 from tests.corpus.crawling.support import answer, by_url, crawl, details, html, raw_server, what, where
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry and -ipv6-special-registry, whole, with the columns
@@ -147,8 +149,12 @@ def test_only_a_host_that_the_site_names_may_be_the_machines_own(tmp_path):
         port = server.address.rpartition(":")[2]
         mine = f"127.0.0.1:{port}"
         source = what(seeds=["http://help.sample/", f"http://{mine}/"], hosts=["help.sample", mine], retries=0)
-        found = by_url(crawl(source, where(server), tmp_path / "unnamed"))
+        index = crawl(source, where(server), tmp_path / "unnamed")
+        found = by_url(index)
         assert (found["http://help.sample/"], found[f"http://{mine}/robots.txt"]) == ("fetched", "refused_address")
+        told = details(index)[f"http://{mine}/robots.txt"]
+        (allows,) = re.findall(r"127.0.0.1 is loopback: (site\.hosts\.own=\S+ \S+ \S+ \S+) allows it", told)
+        assert load([allows]).site.hosts["own"] == Host(name=mine, address=mine)
         found = by_url(crawl(source, where(server, ("help.sample", mine)), tmp_path / "named"))
         assert found[f"http://{mine}/"] == "fetched"
 

@@ -82,6 +82,20 @@ def test_a_read_only_store_serves_a_finished_run(given, tmp_path):
     one_sentence(done.stderr, "cannot be written (Permission denied): make its folder writable, or set site.store")
 
 
+def test_gc_of_no_store_is_a_mistake(tmp_path):
+    status, _, said = siku("gc", f"site.store={tmp_path / 'nope'}")
+    assert status == 2 and not (tmp_path / "nope").exists()
+    one_sentence(said, f"site.store='{tmp_path / 'nope'}': there is no store: set site.store to the folder of one")
+
+
+def test_a_file_is_read_in_place_by_the_first_plan_and_the_next(given):
+    for fate in ("new: first time", "reused"):
+        status, out, _ = siku("plan", *given)
+        lines = dict(line.split(maxsplit=1) for line in out.splitlines()[:2])
+        assert status == 0 and lines["source"].endswith("  read in place") and lines["extract"].endswith(f"  {fate}")
+        assert siku("run", *given)[0] == 0
+
+
 @pytest.mark.parametrize("verb", ["run", "plan", "ls", "gc"])
 def test_a_file_as_store(given, tmp_path, verb):
     (tmp_path / "store").write_text("mine")

@@ -10,7 +10,7 @@ import pytest
 from corpus import fault
 from corpus.fault import VARIABLE
 from pipelines.engine.progress import Progress
-from pipelines.engine.runner import ItemFailedError, Workers, run_phase
+from pipelines.engine.runner import RUNNERS, ItemFailedError, RunnerError, Workers, run_phase
 from pipelines.engine.stage import Item
 from pipelines.engine.work import do_item, pending
 from pipelines.graph.where import Site
@@ -122,6 +122,18 @@ def test_engines_that_lose_or_change_are_refused(runner):
     Workers(runner="FlinkRunner", options=("--flink_master=h:1",))
 
 
+def test_a_runner_that_there_is_not_is_refused_and_the_others_are_beams():
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    with pytest.raises(RunnerError, match=r"^site.runner='zzz': there is no such runner: choose among local, Data"):
+        Workers(runner="zzz")
+    for name in ("local", "flink", "SPARKRUNNER", "my.package.Runner"):
+        Workers(runner=name)
+    beams = {name for name in StandardOptions.KNOWN_RUNNER_NAMES if not name.startswith("Test")}
+    refused = {"BundleBasedDirectRunner", "DirectRunner", "SwitchingDirectRunner", "FnApiRunner"}
+    assert {*RUNNERS} == beams - refused
+
+
 def test_beam_is_told_its_mode(monkeypatch, context):
     """What the engine is asked for: never threads, whatever the size."""
     asked = []
@@ -148,10 +160,12 @@ def test_progress_counts_items_and_bytes(context, monkeypatch):
     monkeypatch.setattr("pipelines.engine.progress.sys", SimpleNamespace(stderr=screen))
     items = [Item(f"{i:05d}", 1_000_000) for i in range(ITEMS)]
     phase = type(scatters((context,)))("scatter", items, scatters((context,)).function)
-    with Progress("squares scatter", (context,), phase):
+    with Progress("squares", (context,), phase), Progress("scatter", (context,), phase):
         for item in items[:2]:
             do_item((context,), phase, item)
-        assert any("squares scatter: 2/6 items, 2.0/6.0 MB" in lines.get(timeout=20) for _ in range(400))
+        for title in ("squares scatter", "scatter"):  # a phase that is called as its stage is is named once
+            told = f"  {title}: 2/6 items, 2.0/6.0 MB"
+            assert any(lines.get(timeout=20).startswith(told) for _ in range(400))
     assert json.loads((context.directory / "commits/scatter/00000.json").read_text())["files"]
 
 

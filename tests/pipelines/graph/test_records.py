@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -52,7 +54,14 @@ def run(given, *more):
 
 
 def interrupted(given, *more):
-    """A run that fails at its seal; its process is then another one, that has ended."""
+    """A run that is gone at its seal without a word; its process is this one."""
+    failed(given, *more)
+    (path,) = Path(load_cell(given).config.site.store).glob(f"runs/*/{records.INTENT}")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ended": ""}))
+
+
+def failed(given, *more):
+    """A run that fails at its seal."""
     os.environ[fault.VARIABLE] = "extract:seal:1:raise"
     try:
         with pytest.raises(fault.FaultError):
@@ -112,6 +121,23 @@ def test_gc_keeps_what_a_live_or_interrupted_run_wants_until_it_is_forgotten(giv
     assert said(collect_garbage, root, remove=True)[0] == 0 and folder.exists()
     said(collect_garbage, root, remove=True, forget="甲")
     assert not folder.exists() and not records.named(root)
+
+
+def test_how_a_run_ended_is_told_as_its_process_said_it(given, root, monkeypatch):
+    """One that failed was told as in progress, or once its process was gone as interrupted."""
+    failed(given)
+    assert ", failed: siku run x" in said(list_runs, root)[1]
+    monkeypatch.setattr("pipelines.graph.run.make", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run(given)
+    assert ", stopped: siku run x" in said(list_runs, root)[1]
+    monkeypatch.setattr("pipelines.graph.run.make", Mock(side_effect=lambda *_: owned_by(root, "甲", ended()) or 1 / 0))
+    with pytest.raises(ZeroDivisionError):  # another process has begun the run meanwhile: it is that one's
+        run(given)
+    assert ", interrupted: siku run x" in said(list_runs, root)[1]
+    monkeypatch.undo()
+    failed(given)
+    assert said(collect_garbage, root, remove=True, forget="甲")[0] == 0 and not records.intents(root)
 
 
 def test_gc_forgets_no_run_in_progress_and_none_that_there_is_not(given, root):

@@ -1,5 +1,6 @@
 """`siku explain`: documents, steps and rules of a finished run."""
 
+import copy
 import dataclasses
 import re
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from corpus.edit import SPANS, apply_spans
 from pipelines.past.changes import Change, moved
 from pipelines.past.explain import explain_document, explain_rule, explain_step
+from pipelines.past.export import ExportError
+from pipelines.past.export_model import export_model
 from pipelines.past.lookup import find, places
 from pipelines.past.summary import Spent, summarize
 from pipelines.past.trained import training
@@ -223,8 +226,15 @@ def test_rule_tells_counts_values_and_the_nearest_in_both_languages(history):
 
 
 def test_rule_that_dropped_nothing_names_those_that_did(history):
-    status, text = said(explain_rule, history, "nope")
-    assert status == 1 and "few_words, near_duplicate, near_held_out, too_short" in text and "empty_text" in text
+    did = "these did: empty_text, few_words, near_duplicate, near_held_out, too_short, unfit_length"
+    record = copy.deepcopy(dict(history.record))
+    next(each for each in record["stages"] if each["name"] == "filter")["identity"]["what"]["rules"] = {"spare": {}}
+    history = dataclasses.replace(history, record=record)
+    for name in ("spare", "spare@1"):
+        assert said(explain_rule, history, name) == (0, f"rule {name!r} of filter dropped nothing in run demo; {did}")
+    told = "no rule 'tooshort' dropped anything in run demo, and its recipe names none; did you mean too_short?"
+    assert said(explain_rule, history, "tooshort") == (1, told)
+    assert "choose among empty_text, few_words, length, " in said(explain_rule, history, "nope")[1]
     assert said(explain_rule, history, "empty_text")[0] == 0
 
 
@@ -234,7 +244,11 @@ def test_a_run_that_stopped_early_explains_what_it_has(tmp_path, last):
     names = list(whole.stages)
     record = {**whole.record, "stages": whole.record["stages"][: names.index(last) + 1]}
     stopped = dataclasses.replace(whole, record=record, _loaded={})
-    assert said(explain_step, stopped, 1) == (1, "run demo trained nothing: it has no training stage")
+    told = f"run demo trained no model: it ended at {last}; run its command again with run.until empty and run.steps "
+    status, text = said(explain_step, stopped, 1)
+    assert status == 1 and text.startswith(told)
+    with pytest.raises(ExportError, match=re.escape(told)):
+        export_model(stopped, tmp_path / "model")
     status, text = said(explain_document, stopped, "http://help.sample/zh-CN/short.html")
     assert status == (1 if last == "source" else 0)
     assert ("dropped   by filter: too_short@2" in text) == (last == "filter")

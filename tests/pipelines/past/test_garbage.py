@@ -79,4 +79,3 @@ def test_gc_of_a_store_without_runs(tmp_path):
     folder = orphan(tmp_path)
     assert list(Store(tmp_path).stage_folders()) == [folder]
     assert said(collect_garbage, tmp_path, remove=True)[0] == 0 and not folder.exists()
-    assert said(collect_garbage, tmp_path / "nowhere")[0] == 0
