@@ -137,6 +137,11 @@ def is_file(path: Path) -> bool:
     return path.exists() and not path.is_dir()
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder."""
+    return path.is_dir()
+
+
 def try_folder(path: Path) -> None:
     """Raise OSError where there is no such folder and none can be made; nothing is left behind."""
     missing = [each for each in (path, *path.absolute().parents) if not each.exists()]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.engine.files import Posix
+from pipelines.engine.files import Posix, is_folder
 from pipelines.engine.lease import KEY as LEASE
 from pipelines.engine.lease import Lease, Watch, holder, runs
 from pipelines.engine.store import MANIFEST, Store
@@ -30,7 +30,7 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
     Returns 1 where nothing may be removed, for a damaged run.json does not tell what its run needs. Raises NoRunError
     where there is no store.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise NoRunError(f"site.store={str(root)!r}: there is no store: set site.store to the folder of one")
     if forget:
         _check_forget(root, forget)
