@@ -41,8 +41,14 @@ class Plugin:
 @cache
 def plugins(group: str) -> tuple[Plugin, ...]:
     """What installed distributions add to a group, in order of distribution and name. Raises PluginError."""
-    points = sorted(metadata.entry_points(group=group), key=lambda point: (_distribution(point), point.name))
+    points = sorted(_entry_points().select(group=group), key=lambda point: (_distribution(point), point.name))
     return tuple(Plugin(_loaded(point), _origin(point)) for point in points)
+
+
+@cache
+def _entry_points() -> "metadata.SelectableGroups":
+    """Of all installed distributions, whose folders are looked through once."""
+    return metadata.entry_points()
 
 
 def _distribution(point: metadata.EntryPoint) -> str:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from corpus.configuration import Doc, configuration
 from corpus.filters import AnyRule, FlaggedRule, LanguageRule, RangeRule
-from corpus.plugins import HEAVY, Family, PluginError, family_of, plugins
+from corpus.plugins import HEAVY, Family, PluginError, _entry_points, family_of, plugins
 from corpus.rule import Rule
 
 RULE = """
@@ -46,9 +46,11 @@ def install(tmp_path, monkeypatch):
         (folder / f"{name}_rules.py").write_text(source, "utf-8")
         monkeypatch.syspath_prepend(folder)
         monkeypatch.delitem(sys.modules, f"{name}_rules", raising=False)
+        _entry_points.cache_clear()
         plugins.cache_clear()
 
     yield put
+    _entry_points.cache_clear()
     plugins.cache_clear()
 
 
