@@ -18,6 +18,7 @@ RestrictedError for what a run does not hold or does not show. Reading a run nev
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,8 +200,8 @@ def run(
     (`{"run.steps": 20}`, nested or dotted); `config_dir` is a folder of one's own groups, by default the environment's
     SIKU_CONFIG. `say` takes lines of progress, of every stage by itself where `verbose`.
 
-    Raises ConfigError, PluginError, RecipeError or PlanError before any work, what a stage raised, and HandedOver where
-    the configuration's cluster goes on with the run.
+    Raises ConfigError, PluginError, RecipeError or PlanError before any work, what a stage raised, NothingLeftError
+    where a recipe has kept no document at its own end, and HandedOver where the configuration's cluster goes on.
     """
     started, where = time.monotonic(), search(config_dir)
     cell = load_cell(_texts(overrides, where), where)
@@ -211,7 +212,26 @@ def run(
     folder, changed = keep_record(session, command, cell.record(), seconds, _finish)
     if not changed:
         say(f"nothing to do: all {len(session.done())} stages are reused, in {seconds:.1f} s")
-    return open_run(folder.name, session.plan.store.root)
+    done = open_run(folder.name, session.plan.store.root)
+    if not cell.config.run.until:
+        _refuse_nothing(done)
+    return done
+
+
+def _refuse_nothing(done: FinishedRun) -> None:
+    """Raise NothingLeftError where a whole recipe has kept no document; its record is there to be asked."""
+    if done.figures["documents"]["training"]:
+        return
+    from pipelines.stages.tokenize import NothingLeftError
+
+    dropped = Counter[str]()
+    for row in done.figures["funnel"]:
+        dropped.update(row["dropped"])
+    largest = ", ".join(f"{name} {count:,}" for name, count in dropped.most_common(6))
+    raise NothingLeftError(
+        f"recipe.{done.figures['funnel'][-1]['stage']}: no document is left; dropped: {largest or 'none'}. Loosen what "
+        f"drops them: `siku explain --rule NAME --run {done.name}` tells how near the thresholds were"
+    )
 
 
 def sweep(

@@ -94,9 +94,9 @@ def open_view(read: ReadRun, run: RunName, prefix: str) -> FinishedView:
     """What a run kept at its end, or `NAME/STAGE`: after one of its stages. Raises RunError."""
     name, _, chosen = run.partition("/")
     records = read(name)
-    last = chosen or _last(records)
-    if last not in records:
-        judged = [each for each, body in records.items() if body["makes"] in ("edition", "sides", "verdicts")]
+    ends = _ends(records)
+    last = chosen or (ends or [""])[-1]
+    if last not in ends and last not in (judged := _judged(records)):
         raise RunError(f"the run {name} has no stage {chosen!r} to read on from: name one of {judged}")
     seen = _roles(records, last)
     if roles.EDITION not in seen:
@@ -112,9 +112,13 @@ def _roles(records: Records, last: str) -> dict[Role, str]:
     return seen | ({roles.UNION: union} if union else {})
 
 
-def _last(records: Records) -> str:
-    """The stage at which a run's corpus is what it is trained on: its training tokens, or its last judge."""
+def _judged(records: Records) -> list[str]:
+    """Stages after which it is known which documents are in, in the order of the run."""
+    return [name for name, body in records.items() if body["makes"] in ("edition", "sides", "verdicts")]
+
+
+def _ends(records: Records) -> list[str]:
+    """Stages at whose last a run's corpus is what it is trained on: its training tokens, or else its judges."""
     tokenized = [name for name, body in records.items() if body["kind"] == "tokenize"]
     tokens = [name for name in tokenized if records[name]["identity"]["what"]["side"] == "train"]
-    judged = [n for n, body in records.items() if body["makes"] in ("edition", "sides", "verdicts")]
-    return (tokens or judged or [""])[-1]
+    return tokens or _judged(records)

@@ -226,6 +226,9 @@ class Builder:
     def keyed(self, name: str, view: View, wanted: Iterable[str], *, spans: bool = False) -> dict[Role, Stage]:
         """Keys of the view's edition as inputs by role, of documents or of `spans`, and the one measure that verifies
         similar ones. Raises RecipeError."""
+        wanted = list(wanted)
+        if twice := sorted({key for key in wanted if wanted.count(key) > 1}):
+            raise RecipeError(f"recipe.{name}.keys={wanted} names {twice[0]} more than once: name each key once")
         if missing := [key for key in wanted if key not in view.keys]:
             raise RecipeError(
                 f"recipe.{name} reads the keys {missing}, which no keys stage before it makes; there are "

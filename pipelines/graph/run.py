@@ -97,7 +97,8 @@ class Session:
 
     def outcome(self, stage: Stage) -> Outcome:
         """What became of a stage; a trajectory is asked for by its step as well."""
-        return self.outcomes[self._key(stage)]
+        found = self.outcomes[self._key(stage)]  # of one name of several, where a finished run's stage is one of ours
+        return found if found.stage.name == stage.name else replace(found, stage=stage)
 
     def done(self) -> list[Outcome]:
         """Outcomes of this cell's stages, in order."""

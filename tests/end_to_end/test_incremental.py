@@ -129,6 +129,8 @@ def test_what_a_run_reads_on_from_is_kept_and_asked_for_by_name(runs: tuple[Path
 
     assert "recipe.dedupe.against.before='third'" in refused("third") and "there are: first, second" in refused("third")
     assert "no stage 'spilt' to read on from: name one of ['extract', 'clean', 'dedupe']" in refused("first/spilt")
+    for stage in ("keys.near", "measure.signature", "source"):
+        assert f"no stage '{stage}' to read on from: name one of ['extract', 'clean', " in refused(f"first/{stage}")
     shutil.copytree(root, tmp_path / "store")
     shutil.rmtree(tmp_path / "store" / first.stages["dedupe"].directory.relative_to(root))
     assert "dedupe.before.dedupe stands for: repeat the run first" in refused("first", tmp_path / "store")
@@ -167,3 +169,19 @@ def test_a_run_that_has_begun_wants_what_it_reads_of_others(runs: tuple[Path, En
     plan = make_plan(load([*RECIPE, source, f"site.store={root}", "recipe.dedupe.against.before=first"]))
     stages = open_run(root, "first").stages
     assert {stages[name].directory for name in ("clean", "dedupe")} <= set(plan.folders())
+
+
+def test_a_recipe_that_keeps_nothing_at_its_own_end_has_failed(runs: tuple[Path, Ended]) -> None:
+    """All that it brings is in the finished run. Its record stays; an end that was asked for is no error."""
+    root, _ = runs
+    source = "recipe.source={kind: jsonl, path: " + str(root.parent / "first.jsonl") + "}"
+    again = ("run", *RECIPE, source, f"site.store={root}", "recipe.dedupe.against.before=first")
+    ended = siku(*again, "run.name=nothing")
+    (last,) = ended.said.splitlines()[-1:]
+    assert ended.code == 1 and "Traceback" not in ended.said
+    assert last.startswith(
+        "siku: recipe.dedupe: no document is left; dropped: same_capture 5, near_duplicate 1. Loosen"
+    )
+    assert "same_capture@1 in dedupe" in ok("explain", "--rule", "same_capture", f"site.store={root}").out
+    asked = ok(*again, "run.name=asked", "run.until=dedupe")
+    assert "no document is left after dedupe" in asked.out

@@ -264,13 +264,14 @@ def test_a_plan_of_a_crawl_waits_for_its_snapshot(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("recipe.dedupe.keys=[near,near]", r"recipe\.dedupe\.keys=\['near', 'near'\] names near more than once"),
         ("recipe.dedupe.against={a.b: last}", r"recipe\.dedupe\.against has the name 'a\.b'"),
         ("recipe.measure.measures={x.y: {measure: length}}", r"recipe\.measure\.measures has the name 'x\.y'"),
         ("recipe.u={kind: union, parts: {a.b: clean}}", r"recipe\.u\.parts has the name 'a\.b'"),
         ("recipe={s: {kind: html, path: x}, x.y: {kind: extract, input: s}}", r"recipe has the name 'x\.y'"),
     ],
 )
-def test_names_with_a_dot_are_refused(override, message):
+def test_names_with_a_dot_and_keys_named_twice_are_refused(override, message):
     """A dot parts the names of roles: a finished run named `a.b` would be looked for as `a`."""
     with pytest.raises(RecipeError, match=message):
         graph(override)
