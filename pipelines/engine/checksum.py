@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 
 from corpus.configuration import FileRef
 from corpus.shard import sha256_file
-from pipelines.engine.files import Posix, ReadOnlyError
+from pipelines.engine.files import Posix, ReadOnlyError, is_folder
 
 RACY_NS = 2_000_000_000  # a file changed this recently may change again within one tick of its file system's clock
 SAVE_BYTES = 1 << 30  # hashed between two saves of the cache, and an eighth of what is hashed: a kill loses no more
+LISTINGS = "listings"  # folder beside the cache
 THREADS = min(8, os.cpu_count() or 1)  # hashing lets go of the interpreter
 
 
@@ -49,8 +50,26 @@ class Checksums:
         }
         self._hash([file for name, file in files if name not in each], stamp, each, entry)
         total = _listing(each)
+        if is_folder(path):  # by its content: a plan tells which files have changed since a run
+            with suppress(ReadOnlyError):
+                Posix(self._cache).create(f"{LISTINGS}/{total}.json", json.dumps(each).encode())
         self._save(entry, stamp, each, total)
         return total
+
+    def listing(self, sha256: str) -> dict[str, str] | None:
+        """Hashes by name of the files in a folder that had this hash, if it has been listed here."""
+        try:
+            found: dict[str, str] = json.loads(Posix(self._cache).read(f"{LISTINGS}/{sha256}.json"))
+        except (FileNotFoundError, ValueError):  # only a sentence says less without it
+            return None
+        return found
+
+    def sweep(self, named: Collection[str]) -> None:
+        """Remove listings of other folders than those with the hashes `named`."""
+        files = Posix(self._cache)
+        for each in files.list(f"{LISTINGS}/"):
+            if each.key.removeprefix(f"{LISTINGS}/").removesuffix(".json") not in named:
+                files.delete(each.key)
 
     def _hash(self, fresh: list[Path], stamp: list[list[Any]], each: dict[str, str], entry: Path) -> None:
         """Hash files into `each`, several at a time; what is done is saved as it goes."""

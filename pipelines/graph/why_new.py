@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pipelines.engine.checksum import Checksums
 from pipelines.engine.identity import Json, differences
 from pipelines.engine.roles import Role
 from pipelines.engine.stage import Stage
@@ -21,6 +22,7 @@ class EarlierRun:
 
     run: str
     identities: Mapping[str, Json]
+    root: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,14 @@ class Why:
     cause: Literal["first", "gone", "longer", "changed"]
     run: str = ""
     differences: tuple[tuple[str, Json, Json], ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)  # by role: what has changed in a folder of the user's own
 
 
 def earlier_runs(root: Path) -> list[EarlierRun]:
     """Finished runs, newest first."""
-    return [EarlierRun(each.name, {s["name"]: s["identity"] for s in each.body["stages"]}) for each in records(root)]
+    return [
+        EarlierRun(each.name, {s["name"]: s["identity"] for s in each.body["stages"]}, root) for each in records(root)
+    ]
 
 
 def why_new(stage: Stage, earlier: Sequence[EarlierRun]) -> Why:
@@ -50,8 +55,36 @@ def why_new(stage: Stage, earlier: Sequence[EarlierRun]) -> Why:
         if not changed:
             return Why("longer" if stage.kind == "train" else "gone", known.run)
         if nearest.cause == "first" or len(changed) < len(nearest.differences):
-            nearest = Why("changed", known.run, tuple(changed))
+            nearest = Why("changed", known.run, tuple(changed), _files(stage, known))
     return nearest
+
+
+def _files(stage: Stage, known: EarlierRun) -> dict[str, str]:
+    """By role: what an input's folder holds that an earlier run's did not, and the other way round."""
+    checksums, told = Checksums(known.root / "checksums"), {}
+    for role, source in stage.inputs.items():
+        if source.kind == "files" and source.name in known.identities:
+            changed = differences(known.identities[source.name], dict(source.identity))
+            for old, new in ((old, new) for path, old, new in changed if path.endswith(".$file")):
+                before, now = checksums.listing(str(old)), checksums.listing(str(new))
+                if before is not None and now is not None:
+                    told[str(role)] = _named_files(before, now)
+    return told
+
+
+def _named_files(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    fates = {
+        "new": now.keys() - before.keys(),
+        "changed": {name for name in now.keys() & before.keys() if now[name] != before[name]},
+        "gone": before.keys() - now.keys(),
+    }
+    parts = []
+    for fate, names in fates.items():
+        more = ", ..." if len(names) > SHOWN else ""
+        if names:
+            counted = f"{len(names):,} {'file' if len(names) == 1 else 'files'} {fate}"
+            parts.append(f"{counted} ({', '.join(sorted(names)[:SHOWN])}{more})")
+    return ", ".join(parts)
 
 
 def sentence(stage: Stage, why: Why) -> str:
@@ -63,13 +96,14 @@ def sentence(stage: Stage, why: Why) -> str:
     if why.cause == "first":
         return FIRST_TIME
     own_first = sorted(why.differences, key=lambda each: each[0].startswith("inputs."))
-    return "; ".join(_difference(stage, path, old, new) for path, old, new in own_first[:SHOWN])
+    return "; ".join(_difference(stage, why, path, old, new) for path, old, new in own_first[:SHOWN])
 
 
-def _difference(stage: Stage, path: str, old: Json, new: Json) -> str:
+def _difference(stage: Stage, why: Why, path: str, old: Json, new: Json) -> str:
     role = Role(path.removeprefix("inputs."))
     if role != path:
-        return f"input {stage.inputs[role].name if role in stage.inputs else role} changed"
+        files = f": {why.files[role]}" if role in why.files else ""
+        return f"input {stage.inputs[role].name if role in stage.inputs else role} changed{files}"
     return f"{setting(stage, path)}: {_short(old)} -> {_short(new)}"
 
 

@@ -1,8 +1,9 @@
 """What no run needs: shown, and removed if asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pipelines.engine.checksum import Checksums
 from pipelines.engine.files import Posix, is_folder
 from pipelines.engine.lease import KEY as LEASE
 from pipelines.engine.lease import Lease, Watch, holder, runs
@@ -67,6 +68,7 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
         out(f"nothing removed: what {', '.join(sorted(damaged))} needs is not known, for its run.json is damaged")
         return 1
     _clear(root, garbage, left, out, forget)
+    Checksums(root / "checksums").sweep({sha for history in kept for sha in _folders_read(history)})
     out(f"removed {total / 1e6:.2f} MB" if garbage or left else "nothing to remove")
     return 0
 
@@ -82,6 +84,14 @@ def _clear(root: Path, garbage: list[Path], left: list[Path], out: Out, forget: 
         if isinstance(held := Watch(Posix(each.parent), each.parent.name).try_acquire(out), Lease):
             Posix(each.parent).delete(each.name)
             held.release()
+
+
+def _folders_read(history: History) -> Iterator[str]:
+    """Hashes of the user's own files and folders that a run read."""
+    for stage in history.of_kind("files"):
+        for value in stage.what.values():
+            if isinstance(value, dict) and "$file" in value:
+                yield str(value["$file"])
 
 
 def _left(root: Path, folder: Path) -> list[Path]:

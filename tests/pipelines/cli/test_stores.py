@@ -88,6 +88,26 @@ def test_gc_of_no_store_is_a_mistake(tmp_path):
     one_sentence(said, f"site.store='{tmp_path / 'nope'}': there is no store: set site.store to the folder of one")
 
 
+def test_a_plan_names_the_files_that_make_a_source_new(tmp_path):
+    """A stray file made all new, and the plan said only that the source has changed."""
+    folder, store = tmp_path / "in", tmp_path / "store"
+    folder.mkdir()
+    recipe = RECIPE.replace("FILE", str(folder))
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.jsonl").write_text(f'{{"id": "{name}", "text": "{name} page"}}\n', "utf-8")
+    given = [recipe, f"site.store={store}"]
+    assert siku("run", *given)[0] == 0
+    (folder / "游离.jsonl").write_text("{}\n")
+    (folder / "b.jsonl").write_text('{"id": "b", "text": "another page"}\n')
+    (folder / "c.jsonl").unlink()
+    out = siku("plan", *given)[1]
+    told = "new: input source changed: 1 file new (游离.jsonl), 1 file changed (b.jsonl), 1 file gone (c.jsonl)\n"
+    assert told in out
+    listings = store / "checksums" / "listings"
+    assert len([*listings.iterdir()]) == 2 and siku("gc", "--yes", *given)[0] == 0
+    assert len([*listings.iterdir()]) == 1 and siku("plan", *given)[0] == 0
+
+
 def test_a_file_is_read_in_place_by_the_first_plan_and_the_next(given):
     for fate in ("new: first time", "reused"):
         status, out, _ = siku("plan", *given)
