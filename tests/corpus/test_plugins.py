@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from corpus.configuration import Doc, configuration
-from corpus.filters import AnyRule, FlaggedRule, LanguageRule, RangeRule
+from corpus.filters import AnyRule, FlaggedRule, LanguageRule, ListedRule, RangeRule
 from corpus.plugins import HEAVY, Family, PluginError, _entry_points, family_of, plugins
 from corpus.rule import Rule
 
@@ -60,7 +60,8 @@ def family():
 
 def test_without_plugins_the_packaged_members_are_all():
     known = family_of(AnyRule)
-    assert known is not None and known.members == {"flagged": FlaggedRule, "language": LanguageRule, "range": RangeRule}
+    packaged = {"flagged": FlaggedRule, "language": LanguageRule, "listed": ListedRule, "range": RangeRule}
+    assert known is not None and known.members == packaged
 
 
 def test_a_member_by_entry_point_is_configured_and_judges_as_ours_do(install):
