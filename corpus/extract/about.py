@@ -19,7 +19,6 @@ from corpus.extract.weights import Node
 if TYPE_CHECKING:
     from resiliparse.parse.html import HTMLTree
 
-_JSON_LD = re.compile(r"<script[^<>]{0,200}application/ld\+json[^<>]{0,200}>(.*?)</script", re.IGNORECASE | re.DOTALL)
 _MOST_JSON, _MOST_BLOCKS, _MOST_NODES = 1 << 18, 8, 2000  # characters a block, blocks a page, objects a block
 # Dublin Core, Open Graph, schema.org, and what Parse.ly, Sailthru, Toutiao and Baidu read.
 _AUTHORS = ("author", "article:author", "og:article:author", "dc.creator", "dcterms.creator", "parsely-author",
@@ -156,15 +155,16 @@ def _some(body: Node, selector: str) -> Iterator[Node]:
 
 def _linked_data(html: str) -> Iterator[dict[str, Any]]:
     """Objects of JSON-LD blocks that name an author or a day of publication, in the order they stand."""
-    if "ld+json" not in html:
-        return
-    for count, block in enumerate(_JSON_LD.finditer(html)):
-        if count == _MOST_BLOCKS:
+    at = 0
+    for _ in range(_MOST_BLOCKS):
+        if (at := html.find("ld+json", at)) < 0:
             return
-        if block.end() - block.start() > _MOST_JSON:
-            continue
+        at = start = html.find(">", at) + 1
+        end = html.find("</script", start, start + _MOST_JSON)
+        if start == 0 or end < 0:
+            return
         try:
-            waiting = [json.loads(block[1])]
+            waiting = [json.loads(html[start:end])]
         except (ValueError, RecursionError):
             continue
         seen = 0

@@ -94,13 +94,15 @@ def siku(*arguments: str) -> Ended:
     from pipelines.cli.main import main
     from pipelines.stages import train
 
-    train.subprocess = forked.served  # type: ignore[misc]
+    before, train.subprocess = train.subprocess, forked.served  # type: ignore[misc]
     out, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(said):
         try:
             code = main(spoken(arguments))
         except SystemExit as ended:  # argparse's way out
             code = ended.code if isinstance(ended.code, int) else 1
+        finally:
+            train.subprocess = before  # type: ignore[misc]
     return Ended(code, out.getvalue(), said.getvalue())
 
 

@@ -171,7 +171,8 @@ def test_every_url_has_its_outcome_and_the_records_reconcile(store, web, faults,
         assert crawl().artifact == crawled and Counter(served.asked) == asked
     index = crawled.table("index-00000").to_pylist()
     outcomes = {row["url"]: row["outcome"] for row in index}
-    assert outcomes == web.outcomes(seeds) and len(index) == len(outcomes) > 4096
+    assert outcomes == web.outcomes(seeds) and len(index) == len(outcomes)
+    assert len(index) > 4096 or outcomes[web.urls[0]] != "fetched"  # which leads to most of them
     assert [row["url"] for row in index] == sorted(outcomes)
     assert crawled.figures["outcomes"] == Counter(outcomes.values())
     # Kept answers: the index, the WARC read by another reader, the captures of the next stage.
