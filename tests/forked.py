@@ -150,7 +150,9 @@ class Served(Forked):
 
     def _received(self, timeout: float | None) -> bool:
         """Whether the server has said, within `timeout` seconds, that the child has ended, and how."""
-        with self._waitpid_lock:
+        if not self._waitpid_lock.acquire(blocking=timeout != 0):
+            return False  # a signal's handler looks while its own thread waits
+        try:
             if self.returncode is None:
                 self._server.settimeout(timeout)
                 try:
@@ -158,6 +160,8 @@ class Served(Forked):
                 except (TimeoutError, BlockingIOError):
                     return False
                 self._server.close()
+        finally:
+            self._waitpid_lock.release()
         return True
 
 

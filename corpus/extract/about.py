@@ -53,7 +53,7 @@ _ENGLISH = re.compile(
 _BY = re.compile(
     r"^(?:written\s+by|posted\s+by|by|作者|发帖者|發佈者|撰文|记者|記者)(?:\s+|\s*[:：]\s*)", re.IGNORECASE
 )
-_LONGEST = 200
+_LONGEST, _DEEPEST = 200, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +92,21 @@ def below_heading(html: str) -> About:
     return About(author_of(author[1] or author[2]) if author else None, day_in(day[0]) if day else None)
 
 
-def author_of(value: object) -> str | None:
-    """A name out of what stands for one: a text, a schema.org Person, or a list of these; None for URLs and others."""
+def author_of(value: object, deepest: int = _DEEPEST) -> str | None:
+    """A name out of what stands for one: a text, a schema.org Person, or a list of these; None for URLs and others.
+
+    What is nested deeper than anybody means is none. Half surrogate pairs, which JSON can write, are left out.
+    """
+    if deepest == 0:
+        return None
     if isinstance(value, dict):
-        return author_of(value.get("name"))
+        return author_of(value.get("name"), deepest - 1)
     if isinstance(value, list):
-        names = [name for each in value[:20] if (name := author_of(each))]
+        names = [name for each in value[:20] if (name := author_of(each, deepest - 1))]
         return ", ".join(dict.fromkeys(names))[:_LONGEST] or None
     if not isinstance(value, str):
         return None
-    name = _BY.sub("", " ".join(unescape(value).split()))
+    name = _BY.sub("", " ".join(unescape(value).encode("utf-8", "ignore").decode("utf-8").split()))
     is_name = bool(name) and len(name) <= _LONGEST and "://" not in name and any(each.isalpha() for each in name)
     return name if is_name else None
 

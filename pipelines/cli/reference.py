@@ -35,7 +35,9 @@ def _section(name: str) -> Iterator[str]:
             groups.setdefault(("", ""), []).append(key)
     for key in alternatives(Config):
         if key.path.startswith(f"{name}."):
-            groups.setdefault((key.path.rpartition(".")[0], key.when), []).append(key)
+            group = groups.setdefault((key.path.rpartition(".")[0], key.when), [])
+            if key not in group:  # stages of several kinds have rules
+                group.append(key)
     for (path, when), keys in groups.items():
         if path:
             yield f"### `{path}`" + (f" with `{when}`" if when else "")

@@ -146,8 +146,14 @@ def try_folder(path: Path) -> None:
     """Raise OSError where there is no such folder and none can be made; nothing is left behind."""
     missing = [each for each in (path, *path.absolute().parents) if not each.exists()]
     if missing:
-        missing[-1].mkdir()
-        missing[-1].rmdir()
+        try:
+            missing[-1].mkdir()
+        except FileExistsError:
+            if missing[-1].is_dir():  # by another run that began meanwhile
+                return
+            raise
+        with contextlib.suppress(OSError):  # gone, or in use by another run
+            missing[-1].rmdir()
 
 
 def _file_above(path: Path) -> Path:

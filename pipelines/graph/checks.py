@@ -11,6 +11,7 @@ from corpus.crawling.source import Crawl, CrawlSource
 from corpus.filters import LanguageRule
 from corpus.order import OrderError, check_mixture
 from corpus.sources.capture import SourceError
+from corpus.tokenize import Encoder, TokenizerError
 from corpus.usage import UsageError
 from pipelines.engine import roles
 from pipelines.engine.files import try_folder
@@ -64,6 +65,9 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
             check_source(stage.what.input, config.recipe[stage.what.input])
     site = config.site
     Workers(site.workers, site.runner, tuple(site.runner_options))  # raises RunnerError
+    for stage in wanted:
+        if isinstance(stage.what, TokenizerStage) and stage.what.file and found(stage) is None:
+            check_tokenizer(stage.name, stage.what)
     trains = [stage for stage in wanted if stage.kind == "train"]
     for stage in trains:
         if isinstance(stage.what, TrainWhat) and stage.what.train.trunk and found(stage) is None:
@@ -71,6 +75,7 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
     try:
         if trains:
             check_device(config.layout)
+            check_nodes(config)
             check_watch(config.site.watch)
             if config.train.initial:
                 check_model(config.model, config.train.initial.resolve())
@@ -83,6 +88,27 @@ def check(config: "Config", wanted: Sequence[Stage], found: Callable[[Stage], Ar
                 check_mixture(config.mixture.weights, config.mixture.rest, names)
     except (LayoutError, OrderError, WatchError, ImportedModelError) as error:
         raise PlanError(str(error)) from None
+
+
+def check_tokenizer(name: str, what: TokenizerStage) -> None:
+    """Refuse a tokenizer's file that cannot be used, or is of another vocabulary."""
+    if what.file is None:
+        return
+    try:
+        vocabulary = Encoder(what.file.resolve()).vocabulary
+    except TokenizerError as error:
+        raise PlanError(f"recipe.{name}.file: {error}") from None
+    if vocabulary != what.vocabulary:
+        raise PlanError(
+            f"recipe.{name}.vocabulary={what.vocabulary}, but {what.file} has {vocabulary} tokens: set it to that"
+        )
+
+
+def check_nodes(config: "Config") -> None:
+    """Refuse a training that does not fill the nodes of its job."""
+    nodes, world = config.cluster.nodes, config.layout.world
+    if config.cluster.kind != "none" and world % nodes:
+        raise PlanError(f"cluster.nodes={nodes}: the layout's {world} processes do not spread evenly: change either")
 
 
 def check_trunk(trunk: str, digest: str, config: "Config") -> None:

@@ -203,14 +203,22 @@ def hand(root: Path, name: str, to: str) -> None:
     Store(root).files.put(f"runs/{name}/{INTENT}", json.dumps(asdict(intent), indent=1).encode())
 
 
+def stop(root: Path, name: str) -> None:
+    """Note in an intent, if there is one, that those it was handed to have been stopped."""
+    if Store(root).files.head(key := f"runs/{name}/{INTENT}") is not None:
+        intent = replace(intent_of(root, name), handed="", ended="stopped")
+        Store(root).files.put(key, json.dumps(asdict(intent), indent=1).encode())
+
+
 def fail(root: Path, name: str, error: BaseException) -> None:
     """Note in an intent of this process, if there is one, that its run failed or was stopped.
 
     An OSError or StoreError of the note itself is dropped: what ended the run is what must be told.
     """
-    if Store(root).files.head(key := f"runs/{name}/{INTENT}") is None:
-        return
+    key = f"runs/{name}/{INTENT}"
     with suppress(OSError, StoreError):
+        if Store(root).files.head(key) is None:
+            return
         intent = intent_of(root, name)
         if replace(this_process(), token=intent.owner.token) == intent.owner:
             intent = replace(intent, ended="failed" if isinstance(error, Exception) else "stopped")

@@ -21,7 +21,7 @@ from pipelines.graph import records
 from pipelines.graph.plan import make_plan
 from pipelines.graph.run import Elsewhere
 from pipelines.launch import slurm
-from pipelines.launch.script import AFTER, ATTEMPTS, CHAIN, STOPPED, Script, link, shares, text, training
+from pipelines.launch.script import AFTER, ATTEMPTS, CANCELLED, CHAIN, STOPPED, Script, link, shares, text, training
 from pipelines.launch.share import LaunchError
 from pipelines.stages.train import command_of, train_job
 
@@ -110,6 +110,7 @@ class Chain:
         earlier = [job for each in submissions(self.folder) for job in each.jobs]
         queued = slurm.queue(set(earlier))
         slurm.cancel(sorted({each.job for each in queued if each.barred}))
+        Posix(self.folder).delete(CANCELLED)
         live = sorted({each.job for each in queued if not each.barred}, key=int)
         raise HandedOver(_told(live or [self._link(self.command)]), "the run")
 

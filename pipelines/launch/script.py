@@ -23,6 +23,7 @@ CHAIN = "SIKU_CHAIN"  # in a job's environment: the folder of the chain that it 
 AFTER = "SIKU_AFTER"  # in a link's environment: the script it comes after
 STOPPED = (RESUMABLE, 128 + 10, 128 + 15)  # statuses of a clean stop, and of SIGUSR1 and SIGTERM before the handlers
 ATTEMPTS = "attempts"
+CANCELLED = "cancelled"  # in a chain's folder: what is stopped now was not meant to go on
 SIKU = (sys.executable, "-P", "-m", "pipelines.cli.main")
 
 
@@ -88,7 +89,11 @@ def text(script: Script, cluster: "Cluster", folder: Path, run: str) -> str:
     elif cluster.requeue == "chain" and script.label == "run":
         again = f'env $(compgen -v SLURM_ | sed "/^SLURM_CONF$/d;s/^/-u /") sbatch "${CHAIN}/$name.sh"'
     resumable = "|".join(map(str, STOPPED))
-    requeue = f'case $status in {resumable}) [ -z "$job" ] || {{ {again}; }};; esac\n' if again else ""
+    requeue = (
+        f'case $status in {resumable}) [ -z "$job" ] || [ -e "${CHAIN}/{CANCELLED}" ] || {{ {again}; }};; esac\n'
+        if again
+        else ""
+    )
     environment = "".join(f"{line}\n" for line in cluster.environment)
     return f"""\
 #!/usr/bin/env bash

@@ -9,10 +9,10 @@ from pathlib import Path
 from pipelines.engine.files import Posix
 from pipelines.engine.store import Store
 from pipelines.engine.work import load, pending
-from pipelines.graph.records import INTENT, intent_of
+from pipelines.graph.records import INTENT, intent_of, stop
 from pipelines.launch import slurm
 from pipelines.launch.chain import FOLDER, JOBS, Submitted, attempts, submissions
-from pipelines.launch.script import STOPPED
+from pipelines.launch.script import CANCELLED, STOPPED
 from pipelines.launch.share import LaunchError
 
 LAST = 3  # lines of a log
@@ -87,6 +87,8 @@ def cancel(root: Path, run: str) -> str:
     folder = chain_of(root, run)
     queued = slurm.queue({job for each in submissions(folder) for job in each.jobs})
     jobs = sorted({each.job for each in queued}, key=int)
+    Posix(folder).put(CANCELLED, b"")  # before: what is told to stop would ask to be started again
     slurm.cancel(jobs)
+    stop(root, folder.parent.name)
     told = f"cancelled jobs {', '.join(jobs)}" if jobs else "no job is left"
     return f"{folder.parent.name}: {told}; what is committed is kept, and the same command goes on"

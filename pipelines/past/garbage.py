@@ -107,7 +107,7 @@ def _check_forget(root: Path, name: str) -> None:
     if name not in begun and name not in named(root):
         there = sorted({*begun, *named(root)})
         raise NoRunError(f"--forget {name!r}: {root} holds no such run; it holds {', '.join(there[:8]) or 'none'}")
-    if name in begun and not begun[name].ended and runs(begun[name].owner):
+    if name in begun and not begun[name].ended and (runs(begun[name].owner) or "Slurm" in begun[name].handed):
         raise NoRunError(f"--forget {name!r}: that run is {begun[name].state}: stop it first")
 
 

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from corpus.edit import apply_spans
+from corpus.identifiers import MAY_HOLD
 from corpus.pii import MASKS, Mask, Span, personal_data
 from pipelines.past.history import History
 
-# What can hold any (RE2): an @, or 8 digits with at most a few characters or an escape between two of them.
-_MAY_HOLD = r"[@＠]|%40|(?:[0-9０-９][-. ()+_]{0,2}(?:%[0-9A-Fa-f]{2}){0,3}){8}"
+# What can hold any (RE2): an @, an escape, 8 digits with at most a few characters between two of them, or what
+# corpus/identifiers.py knows.
+_MAY_HOLD = "|".join((r"[@＠]|%[0-9A-Fa-f]{2}|(?:[0-9０-９][-. ()+_]{0,2}){8}", *MAY_HOLD.values()))
 _PARTS = re.compile(r"[^/?&=#;,|:\s]+")
 _UNIT = re.compile(r"(?:%[0-9A-Fa-f]{2})+|.", re.S)
 _NUMBER = re.compile(r"(?<![0-9])\+?[0-9]{11,17}[0-9Xx]?(?![0-9])")
@@ -25,7 +27,7 @@ _NUMBER = re.compile(r"(?<![0-9])\+?[0-9]{11,17}[0-9Xx]?(?![0-9])")
 def masked(text: str) -> str:
     """The text with every address and number replaced by its mask. Masking twice changes nothing."""
     before = ""
-    while text != before and re.search(_MAY_HOLD, text):  # a mask may set the next one free
+    while text != before:  # a mask may set the next one free
         before = text
         text = _PARTS.sub(lambda part: _masked_part(part.group()), _replaced(text, personal_data(text)))
     return text

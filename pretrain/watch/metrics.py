@@ -37,7 +37,7 @@ class Metrics:
         self._job, self._mesh, self._sinks = job, mesh, sinks
         rows = padded_vocabulary(job.model, job.vocabulary)
         self._flops = training_flops(job.model, rows)  # a token
-        self._lines = 0
+        self._lines, self._memory = 0, 0
         self._forget()
 
     def _forget(self) -> None:
@@ -70,8 +70,11 @@ class Metrics:
         row, seconds, device = result.row, max(self._seconds, 1e-9), self._mesh.device
         self._lines += 1
         again = self._lines >= LOOKS_AGAIN and self._lines & (self._lines - 1) == 0  # ever more seldom
+        self._memory = max(self._memory, peak_memory(device))
         peak = matmul_peak(device, DTYPES[self._job.precision.dtype], self._job.threads, again=again)
-        ranks = gather_rows([peak_memory(device), self._reading, peak], device)
+        if device.type == "cuda":  # what was only held to find the peak is not the training's
+            torch.cuda.reset_peak_memory_stats(device)
+        ranks = gather_rows([self._memory, self._reading, peak], device)
         speed = self._samples * self._job.model.sequence_length / seconds
         return {
             "loss": row.loss,

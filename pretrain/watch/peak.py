@@ -29,8 +29,11 @@ def matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
     size, best = 256, 0.0
     while True:
         generator = torch.Generator(device).manual_seed(1)
-        matrix = torch.randn(size, size, generator=generator, device=device).to(dtype)
-        seconds = min(_timed(matrix) for _ in range(TIMES))
+        try:
+            matrix = torch.randn(size, size, generator=generator, device=device).to(dtype)
+            seconds = min(_timed(matrix) for _ in range(TIMES))
+        except torch.OutOfMemoryError:  # the model has the device: smaller products tell enough
+            return best
         best = max(best, 2 * size**3 / seconds)
         if seconds >= LONG_ENOUGH_S or size >= LARGEST[device.type]:
             return best

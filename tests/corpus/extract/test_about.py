@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.extract.about import About, about, author_of, day_in
+from corpus.extract.documents import Extract, extract
 from corpus.extract.resiliparse import ResiliparseExtractor
 from corpus.extract.siku import SikuExtractor
+from corpus.sources.capture import Capture
 
 _TEXT = "<p>" + "A paragraph that says enough to be one, at some length, by nobody on no day. " * 8 + "</p>"
 
@@ -113,6 +115,20 @@ def test_hostile_pages_end() -> None:
     ):
         author, _ = _of(html)
         assert author is None or len(author) <= 200
+
+
+def test_an_author_that_cannot_be_one_costs_no_page() -> None:
+    """Half a surrogate pair ended the whole stage, lists of lists the page."""
+    nested = '{"author": ' + "[" * 700 + '"Ada"' + "]" * 700 + "}"
+    pages = [
+        _page(f'<script type="application/ld+json">{data}</script>', "Prose. " * 50)
+        for data in (r'{"author": "Ada \ud83d"}', nested)
+    ]
+    captures = [
+        Capture(f"http://a.test/{n}", None, page.encode(), "text/html", "utf-8") for n, page in enumerate(pages)
+    ]
+    (found,) = extract(captures, "web", Extract())
+    assert found.documents["author"].to_pylist() == ["Ada", None]
 
 
 def test_a_page_without_head_or_body() -> None:

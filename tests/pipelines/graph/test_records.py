@@ -148,6 +148,18 @@ def test_gc_forgets_no_run_in_progress_and_none_that_there_is_not(given, root):
         collect_garbage(root, print, forget="乙")
 
 
+def test_gc_forgets_no_run_that_jobs_go_on_with_until_they_are_cancelled(given, root):
+    """Shares hold no lease: what they write would go from under them."""
+    interrupted(given)
+    owned_by(root, "甲", ended())
+    records.hand(root, "甲", "Slurm job 7 (`siku status`, `siku cancel`)")
+    with pytest.raises(StoreError, match=r"that run is handed to Slurm job 7 .*: stop it first"):
+        collect_garbage(root, print, forget="甲")
+    records.stop(root, "甲")
+    assert ", stopped: siku run x" in said(list_runs, root)[1]
+    assert said(collect_garbage, root, forget="甲")[0] == 0
+
+
 def test_a_name_is_of_one_what(given, root):
     """H3: used twice, it orphaned the first run."""
     other = "recipe.source.max_file_bytes=99999"

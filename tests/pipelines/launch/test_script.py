@@ -65,13 +65,16 @@ def test_a_stopped_job_requeues_itself_so_often_and_a_failed_one_never(tmp_path:
     for name, line in (("srun", 'shift; exec "$@"'), ("scontrol", f'echo "$@" >> {tmp_path / "asked"}; exit 1')):
         (programs / name).write_text(f"#!/usr/bin/env bash\n{line}\n")
         (programs / name).chmod(0o755)
-    path = written(tmp_path, Cluster(kind="slurm", attempts=4))
+    path = written(tmp_path, Cluster(kind="slurm", attempts=5))
     codes = [run(path, tmp_path, code, SLURM_JOB_ID="77").returncode for code in (85, 138, 143, 1)]
     assert codes == [85, 138, 143, 1]
     assert (tmp_path / "asked").read_text() == "requeue 77\n" * 3
+    (tmp_path / "cancelled").touch()
+    assert run(path, tmp_path, 85, SLURM_JOB_ID="77").returncode == 85
+    assert (tmp_path / "asked").read_text() == "requeue 77\n" * 3  # `siku cancel` is no stop to go on from
     last = run(path, tmp_path, 0, SLURM_JOB_ID="77")
-    assert last.returncode == 1 and "was started 4 times, as often as cluster.attempts allows" in last.stderr
-    assert [each["status"] for each in attempts(tmp_path)] == [85, 138, 143, 1]
+    assert last.returncode == 1 and "was started 5 times, as often as cluster.attempts allows" in last.stderr
+    assert [each["status"] for each in attempts(tmp_path)] == [85, 138, 143, 1, 85]
 
 
 def test_a_job_within_a_job_inherits_no_options() -> None:

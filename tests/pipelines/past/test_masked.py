@@ -23,6 +23,10 @@ SHOWN = {
     "mailto:zhang@example.com": "mailto:<EMAIL>",
     "http://a.test/?next=http%3A%2F%2Fb%2F%3Fm%3Dzh%40b.cn": "http://a.test/?next=http%3A%2F%2Fb%2F%3Fm%3D<EMAIL>",
     "jsonl:rows/13812345678": "jsonl:rows/<PHONE>",
+    f"http://a.test/?key=ghp_{'a1B2' * 9}": "http://a.test/?key=<KEY>",
+    "http://a.test/?from=8.8.8.8": "http://a.test/?from=<IP>",
+    "http://a.test/%E4%BA%ACA12D45/": "http://a.test/<PLATE>/",
+    "微信：abc_def01": "微信：<ACCOUNT>",
     "moved to http://a.test/u/zhang@example.com, twice": "moved to http://a.test/u/<EMAIL>, twice",
 }
 LEFT = [
