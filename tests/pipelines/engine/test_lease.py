@@ -329,6 +329,7 @@ for folder in sys.argv[1:]:
     clock[0] += lease.STALE_S
     got = watch.try_acquire(lambda line: None)
     print("mine" if isinstance(got, lease.Lease) else got.pid, flush=True)
+sys.stdin.readline()  # one that ends gives its lease back
 """
 
 

@@ -145,7 +145,7 @@ def test_every_record_is_a_document_or_a_dead_letter(tmp_path, monkeypatch, patt
     assert ids == sorted(kept) and {row["id"]: row["text"] for row in documents} == kept
     assert Counter((row["reason"], row["id"], row["bytes"]) for row in letters) == Counter(dead)
     by_reason = {reason: [i for r, i, _ in dead if r == reason] for reason, _, _ in dead}
-    assert by_reason["same_capture"]
+    assert by_reason.get("same_capture") or "torn" in pattern  # what is repeated may be torn
     assert dict(found.tally.dropped) == {reason: counted(found) for reason, found in by_reason.items()}
     assert (found.tally.kept, found.tally.came) == (counted(kept), Tally().came)
     assert found.tally.born == counted([*kept, *(i for _, i, _ in dead)])
