@@ -47,11 +47,17 @@ def sentences(
             ask = f": remove it with ~{path}, or set all of its mapping at once" if near == path else _ask(near)
             unknown.append(f"{path}={_shown(error['input'])}: no such field{ask}")
             meant.add(near)
-        else:
+        elif not _follows(error):
             other.append(error)
     missing = dict.fromkeys([*unset, *(declared(root, each["loc"]).path for each in other if _misses(each))])
     told = [f"{path}: missing; set it with {path}=<value>" for path in missing if path not in meant]
     return [*unknown, *told, *(_explained(each, container, root) for each in other if not _misses(each))]
+
+
+def _follows(error: ErrorDetails) -> bool:
+    """Whether a list is called too short for want of items that are wrong themselves."""
+    value, least = error["input"], error.get("ctx", {}).get("min_length", 0)
+    return error["type"] == "too_short" and isinstance(value, list | tuple) and len(value) >= least
 
 
 def _misses(error: ErrorDetails) -> bool:

@@ -113,7 +113,7 @@ def setting(stage: Stage, path: str) -> str:
     if field == path:  # a version, or a library
         return f"{stage.name} {path}"
     if stage.kind in ("train", "evaluate"):
-        return "run.steps" if field == "step" else field
+        return {"step": "run.steps", "seed": "train.seed"}.get(field, field)
     if stage.kind in ("measure", "keys"):  # one of several that a stage of the recipe names
         group, _, name = stage.name.partition(".")
         below = "measures" if stage.kind == "measure" else "keys"

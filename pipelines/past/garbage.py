@@ -59,10 +59,12 @@ def collect_garbage(root: Path, out: Out, remove: bool = False, forget: str = ""
         out(f"    in use     {folder.relative_to(root)}, by {owner}")
     for intent in intents(root):
         if intent.name != forget:
-            out(f"kept for run {intent.name}, {intent.state} (`siku gc --forget {intent.name}`): {intent.command}")
+            ask = f"`siku gc --forget {intent.name} --yes`"
+            out(f"kept for run {intent.name}, {intent.state} ({ask}): {intent.command}")
     out(f"{total / 1e6:.2f} MB in {len(garbage)} of {len(folders)} stage folders that no run reaches")
     if not remove:
-        out("nothing removed: `siku gc --yes` removes them" if garbage or left else "nothing to remove")
+        again = f"siku gc --forget {forget} --yes" if forget else "siku gc --yes"
+        out(f"nothing removed: `{again}` removes them" if garbage or left else "nothing to remove")
         return 0
     if damaged := {*named(root)} - {history.name for history in kept} - {forget}:
         out(f"nothing removed: what {', '.join(sorted(damaged))} needs is not known, for its run.json is damaged")

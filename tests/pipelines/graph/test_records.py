@@ -112,7 +112,7 @@ def test_gc_keeps_what_a_live_or_interrupted_run_wants_until_it_is_forgotten(giv
         status, text = said(collect_garbage, root, remove=True)
         assert status == 0 and folder.exists() and "0.00 MB in 0 of 1 stage folders" in text
         state = "interrupted" if owner else "in progress, by process"
-        assert f"kept for run 甲, {state}" in text and "(`siku gc --forget 甲`): siku run x" in text
+        assert f"kept for run 甲, {state}" in text and "(`siku gc --forget 甲 --yes`): siku run x" in text
     status, text = said(collect_garbage, root, forget="甲")
     assert status == 0 and "in 1 of 1 stage folders" in text and folder.exists() and len(records.intents(root)) == 1
     status, text = said(collect_garbage, root, remove=True, forget="甲")
