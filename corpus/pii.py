@@ -302,7 +302,7 @@ def _candidates(text: pa.LargeStringArray) -> tuple[npt.NDArray[np.int64], list[
 class Mask:
     """Personal data replaced by <EMAIL>, <PHONE>, <ID> and the like (MASKS); the reasons are the kinds."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reasons: ClassVar[tuple[str, ...]] = tuple(MASKS)
 
     edit: Literal["mask"] = "mask"

@@ -9,7 +9,9 @@ from tests.end_to_end.support import TINY, Built, apart, ok, small_site
 
 FULL_STEPS = 40
 
+# The same examples each time, so that nothing hangs on chance; `--hypothesis-profile=search` looks for new ones.
 settings.register_profile("siku", deadline=None, database=None, derandomize=True)
+settings.register_profile("search", deadline=None, database=None)
 settings.load_profile("siku")
 
 

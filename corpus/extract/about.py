@@ -1,7 +1,7 @@
 """Who wrote a page and when: what it says of itself to machines, then to readers.
 
 In this order: JSON-LD (schema.org `author`, `datePublished`), `meta` elements, elements marked for it (`rel=author`,
-`itemprop`, `time`), and lines below the heading, for Chinese pages seldom mark anything:
+`itemprop`, `time`), and, since Chinese pages seldom mark anything, lines below the heading:
 `2024年01月02日 08:15 来源：… 作者：…`. Nothing is guessed from URLs or from what stands in the text.
 """
 

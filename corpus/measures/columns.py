@@ -1,6 +1,7 @@
 """Counts of the kernels as the columns of a measure."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,20 @@ def counted(text: pa.Array, short: int = SHORT, stop_words: tuple[str, ...] = ST
     counts = by_name(statistics(text, short, stop_words), STATISTICS)
     _last[:] = [(text, key, counts)]
     return counts
+
+
+class Statistics(Protocol):
+    """Figures of one text by name."""
+
+    def __call__(self, text: str, *, chinese: bool) -> Mapping[str, float]: ...
+
+
+def by_text(text: pa.Array, statistics: Statistics, schema: pa.Schema) -> pa.RecordBatch:
+    """What plain Python counts of each text; it is Chinese where more of its words are ideographs than not."""
+    counts = counted(text)
+    chinese = (counts["ideograph_words"] * 2 > counts["words"]).tolist()
+    rows = [statistics(each or "", chinese=one) for each, one in zip(text.to_pylist(), chinese, strict=True)]
+    return batch({name: np.array([row[name] for row in rows], np.float64) for name in schema.names}, schema)
 
 
 def batch(columns: Mapping[str, Column], schema: pa.Schema) -> pa.RecordBatch:

@@ -10,11 +10,10 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from corpus.configuration import configuration
-from corpus.measures.columns import STOP_WORDS, batch, counted, fields
+from corpus.measures.columns import STOP_WORDS, by_text, fields
 
 if TYPE_CHECKING:
     import jieba
@@ -195,8 +194,4 @@ class Published:
 
     def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Columns of each text; one of more ideographs than other words is cut by jieba."""
-        counts = counted(documents["text"])
-        chinese = (counts["ideograph_words"] * 2 > counts["words"]).tolist()
-        texts = [text or "" for text in documents["text"].to_pylist()]
-        rows = [statistics(text, chinese=one) for text, one in zip(texts, chinese, strict=True)]
-        return batch({name: np.array([row[name] for row in rows], np.float64) for name in _COLUMNS}, self.schema)
+        return by_text(documents["text"], statistics, self.schema)

@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from corpus.configuration import configuration
-from corpus.measures.columns import batch, counted, fields
+from corpus.measures.columns import by_text, fields
 from corpus.segment import words
 
 _COLUMNS = (
@@ -88,8 +87,4 @@ class Survey:
 
     def compute(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Columns of each text; it is Chinese where more of its words are ideographs than not."""
-        counts = counted(documents["text"])
-        chinese = (counts["ideograph_words"] * 2 > counts["words"]).tolist()
-        texts = [text or "" for text in documents["text"].to_pylist()]
-        rows = [statistics(text, chinese=one) for text, one in zip(texts, chinese, strict=True)]
-        return batch({name: np.array([row[name] for row in rows], np.float64) for name in _COLUMNS}, self.schema)
+        return by_text(documents["text"], statistics, self.schema)

@@ -118,8 +118,8 @@ def check_trunk(trunk: str, digest: str, config: "Config") -> None:
     there = checkpoints(store.directory("train", start))
     if int(step) not in there and not checkpoints(store.directory("train", digest)):
         raise PlanError(
-            f"train.trunk={config.train.trunk}: the store has no checkpoint of that step: name one of "
-            f"{', '.join(map(str, there)) or 'another run'}"
+            f"train.trunk={config.train.trunk}: the store has no checkpoint of that step: "
+            + (f"it has steps {', '.join(map(str, there))}" if there else "name another run")
         )
 
 

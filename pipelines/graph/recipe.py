@@ -17,7 +17,9 @@ from pipelines.engine.stage import Program, Stage
 from pipelines.graph import quarantined
 from pipelines.graph.finished import ReadRun, RunError, no_runs, open_view
 from pipelines.graph.kinds import GROUP, StageKind, plugin_kind
-from pipelines.graph.view import Graph, RecipeError, View
+from pipelines.graph.view import Graph as Graph
+from pipelines.graph.view import RecipeError as RecipeError
+from pipelines.graph.view import View as View
 from pipelines.stages import (
     decontaminate,
     dedupe,
@@ -383,13 +385,9 @@ def _check_bands(name: str, key: Bands, view: View) -> None:
 
 def _edition_of(view: View) -> dict[Role, Stage]:
     """The edition, and the union that knows which of its rows count, as inputs by role."""
-    return {roles.EDITION: _there(view.edition), **({} if view.union is None else {roles.UNION: view.union})}
-
-
-def _there(stage: Stage | None) -> Stage:
-    if stage is None:
+    if view.edition is None:
         raise RecipeError("a stage without an edition")
-    return stage
+    return {roles.EDITION: view.edition, **({} if view.union is None else {roles.UNION: view.union})}
 
 
 def sources_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -398,6 +396,3 @@ def sources_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     if not sources:
         raise RecipeError("the recipe has no source: add one, such as recipe.source={kind: html, path: DIR}")
     return sources
-
-
-__all__ = ["Builder", "Graph", "RecipeError", "SnapshotWhat", "View", "program", "sources_of"]

@@ -55,9 +55,9 @@ def _line(name: str, digest: str, state: str) -> str:
 
 
 def _each(names: Sequence[str]) -> list[str]:
-    """Names of stages, the measures of a stage as one."""
+    """Names of stages, those of one name (measures, keys, cells of a sweep) as one."""
     groups: dict[str, int] = {}
     for name in names:
         group = name.partition(".")[0]
         groups[group] = groups.get(group, 0) + 1
-    return [group if count == 1 else f"{group} ({count} measures)" for group, count in groups.items()]
+    return [group if count == 1 else f"{group} ({count} stages)" for group, count in groups.items()]

@@ -90,7 +90,7 @@ def _named_files(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 def sentence(stage: Stage, why: Why) -> str:
     """As plans and runs print it: own fields before inputs, which are named by stage, not by digest."""
     if why.cause == "longer":
-        return "more steps of a trajectory that is there"
+        return "the trajectory is there, a checkpoint of this step is not"
     if why.cause == "gone":
         return f"its result is gone from the store (run {why.run} had it)"
     if why.cause == "first":

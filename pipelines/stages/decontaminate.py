@@ -126,7 +126,7 @@ def _totals(context: Context) -> Totals:
 
 PROGRAM = Program(
     "decontaminate",
-    2,
+    3,
     ("pyarrow", "numpy", UNICODE),
     (scatter_phase, regroup_phase, index_phase, _judge),
     _totals,

@@ -125,4 +125,4 @@ def _totals(context: Context) -> Totals:
     return Totals(sum_tallies(commits), figures)
 
 
-PROGRAM = Program("split", 1, ("pyarrow", "numpy"), (), _totals, _phases, due=due, makes="sides")
+PROGRAM = Program("split", 2, ("pyarrow", "numpy"), (), _totals, _phases, due=due, makes="sides")

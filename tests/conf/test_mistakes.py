@@ -49,6 +49,11 @@ def test_a_wrong_value_is_told_with_the_way_out(overrides, told):
     assert told in refused(*overrides).splitlines()[0]
 
 
+def test_a_list_of_wrong_values_is_not_too_short_as_well():
+    (told,) = refused("recipe.source.seeds=[example.org]").splitlines()
+    assert told.startswith("recipe.source.seeds.0='example.org': ")
+
+
 def test_a_misspelled_name_is_told_before_what_it_leaves_missing():
     told = refused("model.layers=x", "source=jsonl", "recipe.source.pth=x", "~model.hidden").splitlines()
     assert [line.split("=")[0].split(":")[0] for line in told] == ["recipe.source.pth", "model.hidden", "model.layers"]

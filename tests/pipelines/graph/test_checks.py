@@ -6,6 +6,7 @@ import random
 import pytest
 
 from conf.load import load
+from corpus.tokenize import END_OF_DOCUMENT, train_bpe
 from corpus.verdict import Tally
 from pipelines.engine.store import seal
 from pipelines.graph.checks import PlanError, components, nearest
@@ -36,6 +37,10 @@ MISTAKES = [
     ),
     (("layout.dp=3",), "layout.dp x layout.micro_batch=12 does not divide train.global_batch=8"),
     (("model.vocabulary=4095",), "model.vocabulary=4095 is smaller than the tokenizer's 4096"),
+    (
+        ("cluster=slurm", "cluster.nodes=3", "layout.dp=2", "train.global_batch=8"),
+        "cluster.nodes=3: the layout's 2 processes do not spread evenly: change either",
+    ),
     (("layout.device=cuda",), "layout.device=cuda, but this machine shows no NVIDIA device"),
     (
         ("mixture.weights={zh: 0.5, eng: 0.5}",),
@@ -65,6 +70,20 @@ def test_a_mistake_is_one_sentence_before_any_work(overrides, told, tmp_path):
         ended = siku(verb, store, *overrides)
         assert ended.code == 2 and ended.said.startswith(f"siku: {told}"), ended.said
         assert ended.said.count("\n") == 1 and ended.out == ""
+    assert idle(tmp_path / "store")
+
+
+def test_a_tokenizers_file_is_looked_into_before_any_work(tmp_path):
+    """It was after the crawl, the measures and the split that its vocabulary was found to be another."""
+    mine = tmp_path / "tokenizer.json"
+    mine.write_bytes(train_bpe(["一页文字 a page of text"] * 50, 270))
+    given = (f"site.store={tmp_path / 'store'}", f"recipe.tokenizer.file={mine}")
+    ended = siku("plan", *given, "recipe.tokenizer.vocabulary=271")
+    assert ended.code == 2 and "recipe.tokenizer.vocabulary=271, but" in ended.said and "has 270 tokens" in ended.said
+    assert siku("plan", *given, "recipe.tokenizer.vocabulary=270").code == 0
+    mine.write_text(mine.read_text().replace(END_OF_DOCUMENT, "<|other|>"))
+    ended = siku("plan", *given, "recipe.tokenizer.vocabulary=270")
+    assert ended.code == 2 and f"has no {END_OF_DOCUMENT} token" in ended.said
     assert idle(tmp_path / "store")
 
 

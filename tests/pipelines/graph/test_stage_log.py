@@ -29,7 +29,7 @@ def session(verbose):
 
 def test_a_line_a_stage_and_one_for_all_that_were_reused():
     first, *rest = session(verbose=False)
-    assert first.split(maxsplit=1) == ["reused", "extract, clean, measure (2 measures)"]
+    assert first.split(maxsplit=1) == ["reused", "extract, clean, measure (2 stages)"]
     digest = stage("filter").digest[:12]
     assert [line.split(maxsplit=1) for line in rest] == [
         ["measure", "2 measures    new in 4.0 s"],
