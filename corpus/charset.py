@@ -11,6 +11,8 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from corpus.pattern import pattern
+
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # Where a standard label names less than the web puts under it, the superset browsers use
 # (WHATWG Encoding Standard, section 4.2), in Python's names.
@@ -27,7 +29,7 @@ _SUPERSETS = {
 }
 _ALIASES = {"x-gbk": "gbk", "gb_2312-80": "gb2312", "x-x-big5": "big5", "cn-big5": "big5", "x-sjis": "shift_jis"}
 # Python also registers codecs that are no charsets of the web: base64, idna, unicode_escape, utf-7.
-_CHARSET = re.compile(
+_CHARSET = pattern(
     r"utf-8|utf-16(-[lb]e)?|ascii|cp\d+|iso8859-\d+|koi8-[ru]|mac-\w+|tis-620|gb\w+|hz|big5\w*|euc_\w+|shift_\w+|iso2022_jp\w*"
 )
 _META = re.compile(rb"""<meta[^>]{0,512}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.\-]{2,40})""", re.IGNORECASE)
@@ -65,17 +67,17 @@ _COMMON = frozenset(
 _TRAILS = re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", "ignore"))
 # What the wrong charset makes of a text. Windows-1252: a head of UTF-8 with what follows it, a Chinese punctuation
 # mark, long runs. GB18030 and Big5: an ideograph alone among Latin letters, for a letter with a mark and the next one.
-_MISREAD = re.compile(
+_MISREAD = pattern(
     f"[\u00c2-\u00f4][{_TRAILS}]+|[\u00a1-\u00a4][\u00a1-\u00fe]|[\u00a0-\u00ff]{{4,}}"
     f"|(?<![^\\x00-\\x7f])[^\\x00-\u33ff{''.join(sorted(_COMMON))}\ua000-\U0001ffff](?![^\\x00-\\x7f])"
 )
-_ONE_BYTE = re.compile(r"cp125|iso8859|koi8|mac|tis")
+_ONE_BYTE = pattern(r"cp125|iso8859|koi8|mac|tis")
 # Windows-1252's characters as the bytes they stand for; the five that it leaves out are controls (WHATWG).
-_TWICE = re.compile(f"[\u00c2-\u00f4][\x80-\x9f{_TRAILS}]")
+_TWICE = pattern(f"[\u00c2-\u00f4][\x80-\x9f{_TRAILS}]")
 _BYTES = {ord(bytes([byte]).decode("cp1252", "ignore") or "\0"): byte for byte in range(0x80, 0xA0)}
 _SHIFTED = "\0\u0a00\u2000\u2f00\u3c00\u3e00"  # NUL; line end, space, / < > with their bytes swapped
-_LONGER = re.compile("[\u0800-\ufffc\ufffe-\U0010ffff]")  # more than two bytes in UTF-8
-_ASCII = re.compile("[\x00-\x7f]+")
+_LONGER = pattern("[\u0800-\ufffc\ufffe-\U0010ffff]")  # more than two bytes in UTF-8
+_ASCII = pattern("[\x00-\x7f]+")
 
 
 class DecodingError(ValueError):

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Literal
 
+from corpus.pattern import pattern
+
 Kind = Literal[
     "email",
     "phone",
@@ -173,9 +175,9 @@ _SHAPES: tuple[tuple[Kind, str, Callable[[str], bool]], ...] = (
         _any,
     ),
 )
-_PATTERNS = tuple((kind, re.compile(pattern, re.A), is_one) for kind, pattern, is_one in _SHAPES)
+_PATTERNS = tuple((kind, pattern(shape, re.A), is_one) for kind, shape, is_one in _SHAPES)
 # A number that an order, an article or a book has is none, whatever its checksum.
-_OTHER = re.compile(
+_OTHER = pattern(
     r"(?:订单|訂單|单号|單號|运单|運單|流水|序列|条码|條碼|编号|編號|型号|型號|\b(?:order|serial|invoice|tracking|model|part))"
     r"[^\d<>@\n]{0,8}\Z",
     re.I | re.A,
@@ -185,11 +187,11 @@ _NUMBERS = frozenset({"bank_card", "ssn", "id_number", "social_credit"})
 
 def identifiers(text: str, kinds: Collection[Kind]) -> Iterator[tuple[int, int, Kind]]:
     """(start, stop, kind) in characters of the given kinds, kind by kind; they may overlap."""
-    for kind, pattern, is_one in _PATTERNS:
+    for kind, shape, is_one in _PATTERNS:
         if kind not in kinds:
             continue
-        for match in pattern.finditer(text):
-            start, stop = match.span("what" if "what" in pattern.groupindex else 0)
+        for match in shape.finditer(text):
+            start, stop = match.span("what" if "what" in shape.groupindex else 0)
             if kind in _NUMBERS and _OTHER.search(text[max(0, start - 24) : start]):
                 continue
             if is_one(text[start:stop]):

@@ -14,15 +14,16 @@ from pydantic import Field
 
 from corpus.configuration import Doc, configuration
 from corpus.edit import spans_from_lists
+from corpus.pattern import pattern
 
-_CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
-_COUNTER = re.compile(
+_CITATION = pattern(r"\[\d*\]|\[edit\]|\[citation needed\]")
+_COUNTER = pattern(
     r"[\d.,]+ ?[kKmM万萬]?\+? ?(?:likes?|shares?|comments?|retweets?|reposts?|quotes?|bookmarks?|upvotes?|downvotes?"
     r"|downloads?|views?|followers?|replies|个?赞|次?分享|条?评论|次?转发|次?阅读|次?浏览|收藏|回复|人?关注|讚|則?留言)\Z",
     re.I,
 )
-_HAN = re.compile("[\u3005-\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_SENTENCE_END = re.compile("[。！？!?…；;.][\"'”’」』）)】]*")
+_HAN = pattern("[\u3005-\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_SENTENCE_END = pattern("[。！？!?…；;.][\"'”’」』）)】]*")
 _ENDS = tuple("。！？!?…；;.\"'”’」』）)】：:")
 ENDS = ".!?\"'。！？”’」』"
 PHRASES = (

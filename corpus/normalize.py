@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from corpus.configuration import Doc, configuration
 from corpus.edit import spans_from_lists
+from corpus.pattern import pattern
 
 # Line ends: CR, CR LF, vertical tab, form feed, next line, line and paragraph separator.
 _ENDS = "\r\x0b\x0c\x85\u2028\u2029"
-_LINE_ENDS = re.compile(f"\r\n|[{_ENDS}]")
+_LINE_ENDS = pattern(f"\r\n|[{_ENDS}]")
 # Controls, byte order marks, soft hyphens, zero-width spaces and joiners of words, bidi marks, noncharacters.
 # ZWJ and ZWNJ stay: Indic scripts, Persian and emoji need them.
 _BASIC_CONTROLS = (
@@ -31,25 +32,25 @@ _CONTROLS = f"{_BASIC_CONTROLS}\U000e0001\U000e0020-\U000e007f" + "".join(
 )
 # A terminal's control sequence (ECMA-48, section 5.4) goes whole: its letters are no text without the escape.
 _SEQUENCE = r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]"
-_CONTROL = re.compile(f"(?:{_SEQUENCE}|[{_CONTROLS}])+")
+_CONTROL = pattern(f"(?:{_SEQUENCE}|[{_CONTROLS}])+")
 _ODD_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f"
-_ODD_SPACE = re.compile(f"[{_ODD_SPACES}]")
-_IDEOGRAPHIC = re.compile("\u3000+")
+_ODD_SPACE = pattern(f"[{_ODD_SPACES}]")
+_IDEOGRAPHIC = pattern("\u3000+")
 _ALWAYS = f"{_ENDS}{_CONTROLS}{_ODD_SPACES}\u3000"  # never stays
 _ANY = f" \t\n{_ALWAYS}"
 _UNIT = f"(?:{_SEQUENCE}|[{_ANY}])"
-_BLANK = re.compile(f"{_UNIT}*")
+_BLANK = pattern(f"{_UNIT}*")
 # Runs that may need a change: two or more of white space and controls, one that never stays, or one at an end.
-_RUN = re.compile(rf"{_UNIT}{{2,}}|{_SEQUENCE}|[{_ALWAYS}]|\A[{_ANY}]|[{_ANY}]\Z")
+_RUN = pattern(rf"{_UNIT}{{2,}}|{_SEQUENCE}|[{_ALWAYS}]|\A[{_ANY}]|[{_ANY}]\Z")
 # What every text that such a change awaits holds (RE2): asked of whole columns, since most texts hold nothing of it.
 _SPACING = r"[ \t]\n|\n\n\n|\A[ \t\n]|[ \t\n]"
 _MAY_MARK = "[^\x00-\u02ff\u3400-\u9fff]"  # holds every combining mark, and much else
 _UNTIDY = rf"[{_ALWAYS}]|{_SPACING}\z|{_MAY_MARK}{{256}}"
-_MANY_MARKS = re.compile(f"(?<!{_MAY_MARK}){_MAY_MARK}{{256,}}")
+_MANY_MARKS = pattern(f"(?<!{_MAY_MARK}){_MAY_MARK}{{256,}}")
 # The same for `re`, which is slow with the few controls beyond U+FFFF: anything there stops the search.
-_SUSPECT = re.compile(rf"[{_ENDS}{_BASIC_CONTROLS}{_ODD_SPACES}\u3000\U00010000-\U0010ffff]|{_SPACING}\Z")
+_SUSPECT = pattern(rf"[{_ENDS}{_BASIC_CONTROLS}{_ODD_SPACES}\u3000\U00010000-\U0010ffff]|{_SPACING}\Z")
 # No character composes across the front of ASCII or of an ideograph: what lies between can be composed alone.
-_SEGMENT = re.compile(r"[\x00-\x7f\u4e00-\u9fff]?[^\x00-\x7f\u4e00-\u9fff]+")
+_SEGMENT = pattern(r"[\x00-\x7f\u4e00-\u9fff]?[^\x00-\x7f\u4e00-\u9fff]+")
 
 
 @dataclass(frozen=True, slots=True)

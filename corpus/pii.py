@@ -22,6 +22,7 @@ import pyarrow as pa
 from corpus.configuration import Doc, configuration
 from corpus.edit import spans_from_lists
 from corpus.identifiers import MAY_HOLD, PROVINCES, Kind, identifiers
+from corpus.pattern import pattern
 
 Span = tuple[int, int, Kind]
 
@@ -47,7 +48,7 @@ MASKS: dict[Kind, str] = {
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if code not in (0xFF0C, 0xFF1A)} | {0x3000: 0x20}
 _DASHES = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2212), 0x2D)
 _TO_ASCII = _FULL_WIDTH | _DASHES
-_HAS_FULL_WIDTH = re.compile("[\uff01-\uff5e\u3000\u2010-\u2013\u2212]")
+_HAS_FULL_WIDTH = pattern("[\uff01-\uff5e\u3000\u2010-\u2013\u2212]")
 # What a text with anything to mask holds (RE2): an @, or 8 digits with what may stand between two of them.
 _MAY_CONTACT = "[@＠]|(?:[0-9０-９][-. ()\u2010-\u2013\u2212－．（）\u3000]{0,3}){8}"
 
@@ -133,7 +134,7 @@ _ID18 = (
     r"[1-9]\d{16}[\dXx]|[1-9]\d{5}(?P<cut>[ \-])\d{8}(?P=cut)\d{3}[\dXx]"
     r"|[1-9]\d{5} \d{4} \d{4} \d{3}[\dXx]|[1-9]\d{3} \d{4} \d{4} \d{4} \d[\dXx]"
 )
-_ITEM = re.compile(
+_ITEM = pattern(
     rf"(?P<email>{_EMAIL})|(?=[\d(+])(?:{_front('/')}(?:(?P<id18>{_ID18})|(?P<id15>[1-9]\d{{14}})|(?P<mobile1>{_MOBILE}))"
     rf"|{_front('/:')}(?:(?P<phone>{'|'.join(_PHONES)})|(?P<abroad>{'|'.join(_ABROAD)}))"
     rf"|{_front('/:,')}(?:(?P<named>{'|'.join(_NAMED_PHONES)})|(?P<local>{_LOCAL_PHONE}))){_BACK}",
@@ -143,20 +144,18 @@ _ITEM = re.compile(
 # Words in front that say what a number is. What lies between may hold no digit, @ or mask: masking what stands
 # further in front changes no answer.
 _CONTEXT = 32
-_ID_WORDS = re.compile(
-    r"(?:身份证|身分证|身份證|身分證|证件|證件|\b(?:ID|identity) card)[^\d<>@\n]{0,12}\Z", re.I | re.A
-)
-_PHONE_WORDS = re.compile(
+_ID_WORDS = pattern(r"(?:身份证|身分证|身份證|身分證|证件|證件|\b(?:ID|identity) card)[^\d<>@\n]{0,12}\Z", re.I | re.A)
+_PHONE_WORDS = pattern(
     r"(?:电话|電話|手机|手機|热线|熱線|专线|专線|客服|传真|傳真|致电|致電|拨打|撥打|联系方式|聯絡"
     r"|\b(?:tel|phone|mobile|call|fax|hotline|whatsapp))[^\d<>@\n]{0,8}\Z",
     re.I | re.A,
 )
-_PHONE_NAMES = re.compile(
+_PHONE_NAMES = pattern(
     r"(?:电话|電話|手机|手機|热线|熱線|传真|傳真|\b(?:tel|telephone|phone|mobile|fax|hotline|whatsapp))"
     r"(?:号码|號碼|号|號| ?no\.?| ?numbers?)? ?[.:：是为為]? ?\Z",
     re.I | re.A,
 )
-_OTHER_NUMBERS = re.compile(
+_OTHER_NUMBERS = pattern(
     r"(?:(?<![A-Z])IS[BS]N[\dX\-: ]{0,24}"
     r"|(?:订单|訂單|单号|單號|运单|運單|流水|序列|条码|條碼|编号|編號|\b(?:order|serial|invoice|tracking))"
     r"[^\d<>@\n]{0,6})\Z",

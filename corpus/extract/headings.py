@@ -2,6 +2,8 @@
 
 import re
 
+from corpus.pattern import pattern
+
 _ANYWHERE = (
     r"(?:related|recommended|trending|popular|similar) (?:\w+ ){0,2}(?:articles?|stories|posts?|news|links)",
     r"(?:related|recommended|trending|popular|similar) (?:\w+ ){0,2}(?:products|questions|videos|coverage)",
@@ -24,7 +26,7 @@ _BEHIND = (
     r"相关话题|相關話題|相关内容|推荐|推薦|(?:最新|更多|其他|其它)(?:文章|新闻|新聞|推荐|推薦)",
 )
 _LONGEST = 60  # characters
-LEADS_ON, LEADS_ON_BEHIND = (re.compile("|".join(each), re.IGNORECASE) for each in (_ANYWHERE, _BEHIND))
+LEADS_ON, LEADS_ON_BEHIND = (pattern("|".join(each), re.IGNORECASE) for each in (_ANYWHERE, _BEHIND))
 
 
 def heading(text: str | None) -> str:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from corpus.pattern import pattern
+
 # Characters of East_Asian_Width F, W or H, Hangul aside; and punctuation of ambiguous width that Chinese uses.
 _WIDE = (
     "\u2329\u232a\u2e80-\u2fd5\u2ff0-\u3029\u3030-\u3130\u318f-\u31ff\u3220-\u3247\u3250-\u325f\u3280-\ua4cf\uf900-\ufaff\ufe10-\ufe19"
@@ -14,11 +16,11 @@ _INLINE = (
     r"[^<>]{0,2000}>"
 )
 # The last line end of a gap, what follows it and the character after that; what stands in front is looked up.
-_WRAP = re.compile(rf"\n[^\S\n]*+((?:{_INLINE})*+)(?=([{_WIDE}])|[{_AMBIGUOUS}])", re.IGNORECASE)
-_TAG = re.compile(_INLINE, re.IGNORECASE)
-_FRONT = re.compile(f"([{_WIDE}])|[{_AMBIGUOUS}]")
+_WRAP = pattern(rf"\n[^\S\n]*+((?:{_INLINE})*+)(?=([{_WIDE}])|[{_AMBIGUOUS}])", re.IGNORECASE)
+_TAG = pattern(_INLINE, re.IGNORECASE)
+_FRONT = pattern(f"([{_WIDE}])|[{_AMBIGUOUS}]")
 # What keeps its line ends, or is no text. What is left open reaches to the end, as in a browser: it keeps this linear.
-_VERBATIM = re.compile(r"<!--.*?(?:-->|\Z)|<(pre|textarea|script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_VERBATIM = pattern(r"<!--.*?(?:-->|\Z)|<(pre|textarea|script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 
 
 def unwrapped(html: str) -> str:

@@ -5,18 +5,19 @@ that publishing systems use; a name is a hint, and an element that holds most of
 called (`corpus/extract/weights.py`).
 """
 
-import re
 from functools import lru_cache
 from typing import Literal
 
+from corpus.pattern import pattern
+
 Meaning = Literal["noise", "small", "comments"]
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
+_WORDS = pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 # First words that say that something is there, not that this is it: has-sidebar, comments-open, no-nav.
-_STATES = re.compile("alert|admonition|has|with|without|no|is|not|js|elementor|tag|category|wp|theme|template|format")
-_STATED = re.compile("open|closed|enabled|disabled|on|off|layout|wrapper|true|false")
+_STATES = pattern("alert|admonition|has|with|without|no|is|not|js|elementor|tag|category|wp|theme|template|format")
+_STATED = pattern("open|closed|enabled|disabled|on|off|layout|wrapper|true|false")
 
-_NOISE = re.compile(
+_NOISE = pattern(
     r"\b(?:navs?|\w*navbar|navbox|topnav|subnav|navigation|navi|menus?|submenu|megamenu|dropdown|breadcrumbs?|crumbs?"
     r"|sidebar|sidenav|leftbar|rightbar|footer|colophon|masthead|topbar|daohang|mianbao"
     r"|share|shares|sharing|sharebar|sharedaddy|social|sns|bdsharebuttonbox|addthis|addtoany|qrcode|erweima|fenxiang"
@@ -34,11 +35,11 @@ _NOISE = re.compile(
     r"|\bedit (?:this page|page|link|icon)\b|\bmw (?:references|panel)\b|\bside (?:bar|content|box)\b"
     r"|\blemma (?:catalog|reference|statistics)\b"
 )
-_WHOLE = re.compile(
+_WHOLE = pattern(
     "header|head|hd|top|foot|ft|bottom|side|aside|widgets?|pls|sign|tags|tabs?|tools|toolbar|hot|rank|search"
 )
 # Small things about a text: noise only where they hold a line or two.
-_SMALL = re.compile(
+_SMALL = pattern(
     r"\b(?:byline|authors?|authi|meta|metadata|dateline|timestamp|pubdate|posted|date|time|published|updated"
     r"|last updated|tags|labels|keywords|categories|copyright|disclaimer|statement|declare"
     r"|signature|avatar|userinfo|profile"
@@ -49,7 +50,7 @@ _SMALL = re.compile(
     r"|(?:post|user) (?:buttons|menu|info)|crawler post meta"
     r"|cat links|quote link|read count|social share)\b"
 )
-_COMMENTS = re.compile(
+_COMMENTS = pattern(
     r"\b(?:comments?|commentlist|commentarea|disqus\w*|respond|pinglun|reviews?|guestbook|livefyre|duoshuo|gitalk|giscus"
     r"|utterances|tie area|discussion timeline)\b"
 )

@@ -18,20 +18,21 @@ from corpus.configuration import Doc, configuration
 from corpus.extract.line_wraps import unwrapped
 from corpus.extract.markup import bounded, closed, too_deep
 from corpus.extract.page import Page, described
+from corpus.pattern import pattern
 
 if TYPE_CHECKING:
     from resiliparse.parse.html import HTMLTree
 
 _MARK = "\ufdd0"
-_LONE = re.compile(
+_LONE = pattern(
     "(>\\s*(?:[\u0800-\uffff]|[!-~][\u0080-\u07ff]|[\u0080-\u07ff][!-~]"
     "|&(?:#[xX]?[0-9a-fA-F]{2,6}|[a-zA-Z]{2,8});))(?=\\s*<)"
 )
-_LIST = re.compile(r"<(/?)ul\b([^<>]{0,2000})>", re.IGNORECASE)
-_TAG = re.compile(r"<(?:(/?)a\b([^<>]*)|[^<>]*)>", re.IGNORECASE)
-_HREF = re.compile(r"\shref\s*=", re.IGNORECASE)
+_LIST = pattern(r"<(/?)ul\b([^<>]{0,2000})>", re.IGNORECASE)
+_TAG = pattern(r"<(?:(/?)a\b([^<>]*)|[^<>]*)>", re.IGNORECASE)
+_HREF = pattern(r"\shref\s*=", re.IGNORECASE)
 # Whole words where a longer one is something else: protocol, stock, shareholder, autocomplete.
-_NAVIGATION = re.compile(
+_NAVIGATION = pattern(
     r"nav|menu|crumb|toolbar|sidebar|footer|header|social|pager|pagination|hidden|display"
     r"|\b_?toc|toc_?\b|\b_?tabs?_?\b|\b_?tags?_?\b|\b_?(?:share|sharing)(?!holder|ware|d)",
     re.IGNORECASE,
